@@ -1,0 +1,90 @@
+/* tunnel.h: every connected agent: its transport, its loopback listener, its
+ * connections; what the rest of the server may ask about them and do to them.
+ *
+ * An agent is named by its uuid, 16 bytes (core/agent.h). At most one session
+ * an agent is current (AC-15); displaced or ending ones are not visible here.
+ * "Online" is memory, never a stored column (H-03): an agent is online exactly
+ * while tunnel_find() finds it.
+ *
+ * Everything runs on the loop's one thread. Views are copies: they stay valid
+ * and do not follow later changes.
+ */
+#ifndef SERVER_TUNNEL_H
+#define SERVER_TUNNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/agent.h"
+#include "core/status.h"
+
+struct tunnel;
+
+#define TUNNEL_REMOTE_SIZE 64u /* "[IPv6]:port" and its NUL */
+
+/* One row of core/status.h's table each. */
+#define TUNNEL_PLUS_ONE(name, class, go_away, text) +1
+enum { TUNNEL_STATUSES = 0 STATUS_TABLE(TUNNEL_PLUS_ONE) };
+
+/* ---- one agent ----------------------------------------------------------- */
+
+struct tunnel_view {
+    uint8_t uuid[AGENT_UUID_SIZE];
+    uint64_t session; /* number of this session, 1.. since the start; logs and
+                         API name it alike */
+    enum agent_state state;           /* WAITING, SERVING or DRAINING */
+    char address[AGENT_ADDRESS_SIZE]; /* loopback proxy, "127.0.0.1:N"; "" while
+                                         it is not live (AC-02) */
+    char remote[TUNNEL_REMOTE_SIZE];  /* who dialled in, "192.0.2.1:4711" */
+    int64_t since_ms;                 /* connected at, Unix time */
+    uint32_t connections;             /* open TCP connections */
+    uint64_t connections_opened;      /* of this session so far */
+    uint64_t connections_refused;
+    uint64_t bytes_to_agent; /* yamux payload */
+    uint64_t bytes_from_agent;
+    uint64_t rtt_ms; /* last ping; UINT64_MAX: none answered yet */
+};
+
+/* False: not connected, *view is unchanged (AC-11). */
+bool tunnel_find(const struct tunnel *tunnel,
+                 const uint8_t uuid[AGENT_UUID_SIZE], struct tunnel_view *view);
+
+/* Every current session, in no order. Start with *cursor NULL; nothing of the
+ * tunnel may be changed between two calls. False: end. */
+bool tunnel_next(const struct tunnel *tunnel, const void **cursor,
+                 struct tunnel_view *view);
+
+/* End the agent's current session: listener, connections (RST), then the
+ * WebSocket with close 1008 (H-02, X5). status: STATUS_REVOKED for revoke and
+ * delete. False: it was not connected. Any session that authenticated before
+ * and is still in its upgrade ends as well. */
+bool tunnel_disconnect(struct tunnel *tunnel,
+                       const uint8_t uuid[AGENT_UUID_SIZE], enum status status);
+
+/* ---- all of them --------------------------------------------------------- */
+
+/* Counters only grow; the first group is a snapshot. */
+struct tunnel_totals {
+    uint32_t sessions;
+    uint32_t connections;
+    uint32_t listeners;
+    uint64_t spilled_bytes; /* waiting for slow clients now */
+
+    uint64_t sessions_opened;
+    uint64_t sessions_refused[TUNNEL_STATUSES]; /* by hub_admit()'s status */
+    uint64_t sessions_ended[TUNNEL_STATUSES];   /* by agent_status() */
+    uint64_t connections_opened;
+    uint64_t connections_refused[TUNNEL_STATUSES]; /* by agent_open()'s status */
+    uint64_t connections_reset; /* ended by RST towards the client (L-04) */
+    uint64_t accepts_shed;      /* closed at once: out of descriptors (X17) */
+    uint64_t listens_failed;    /* AC-13 */
+    uint64_t bytes_to_agents;   /* yamux payload, ended sessions included */
+    uint64_t bytes_from_agents;
+};
+void tunnel_totals(const struct tunnel *tunnel, struct tunnel_totals *totals);
+
+/* SIGTERM came: no new agents, no new connections (L-06); readyz is 503. */
+bool tunnel_draining(const struct tunnel *tunnel);
+
+#endif
