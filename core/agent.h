@@ -31,7 +31,7 @@ struct agent; /* lives in memory that you provide */
 
 struct agent_config {
     struct link_config link;
-    uint64_t drain_timeout_ms;     /* DRAINING at most this long; default 30 s */
+    uint64_t drain_timeout_ms; /* DRAINING at most this long; default 30 s */
     uint8_t uuid[AGENT_UUID_SIZE]; /* who it authenticated as */
     void *user;                    /* the adapter's object */
 };
@@ -114,7 +114,8 @@ void agent_tick(struct agent *agent, uint64_t now_ms);
 uint64_t agent_deadline(const struct agent *agent); /* UINT64_MAX: none */
 
 enum agent_wants {
-    AGENT_WANTS_LISTENER = 1, /* agent_listen() would give STATUS_OK: start it */
+    AGENT_WANTS_LISTENER =
+        1, /* agent_listen() would give STATUS_OK: start it */
     AGENT_WANTS_UNLISTEN = 2, /* close the listener, then agent_unlistened() */
     AGENT_WANTS_OUTPUT = 4,   /* the link has bytes for the transport */
     AGENT_WANTS_CHANGES = 8,  /* link_next_change() has something */

@@ -17,7 +17,7 @@ _Noreturn void contract_failed(const char *kind, const char *expression,
 #ifdef CONTRACTS_OFF
 #define CONTRACT_CHECK(kind, x) ((void)sizeof((x) ? 1 : 0))
 #else
-#define CONTRACT_CHECK(kind, x)                                                \
+#define CONTRACT_CHECK(kind, x) \
     ((x) ? (void)0 : contract_failed((kind), #x, __FILE__, __LINE__))
 #endif
 

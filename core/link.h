@@ -124,7 +124,7 @@ enum conn_wants {
 struct link_change {
     uint32_t conn;
     void *user;
-    unsigned wants;     /* enum conn_wants, or-ed: the whole state, not a delta */
+    unsigned wants; /* enum conn_wants, or-ed: the whole state, not a delta */
     enum status status; /* why, with CONN_WANTS_RESET; else STATUS_OK */
 };
 

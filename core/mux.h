@@ -49,8 +49,8 @@ struct mux_config {
     uint64_t accept_timeout_ms; /* offered and not accepted: reset; 0: never */
     uint32_t useless_burst;     /* frames without effect, token bucket (D37) */
     uint32_t useless_per_s;
-    uint64_t hash_key[2];       /* any secret: keeps peers from choosing their
-                                   place in the stream table (D29) */
+    uint64_t hash_key[2]; /* any secret: keeps peers from choosing their
+                             place in the stream table (D29) */
     uint8_t preface[MUX_PREFACE_MAX]; /* first bytes of every stream we open, */
     uint32_t preface_length;          /* sent right behind its SYN; 0: none */
 };
@@ -74,17 +74,17 @@ struct mux *mux_init(void *memory, size_t size, const struct mux_config *config,
 /* ---- bytes in, events out ------------------------------------------------ */
 
 enum mux_event_kind {
-    MUX_STREAM_OFFERED,    /* peer opens: answer mux_accept() or mux_reset() */
-    MUX_STREAM_ACCEPTED,   /* peer answered a stream that we opened */
-    MUX_STREAM_DATA,       /* data: next payload bytes; frames are not visible */
-    MUX_STREAM_WRITABLE,   /* send window came back from 0 (a ready stream
-                              needs no such event; it gets its turn anyway) */
-    MUX_STREAM_FINISHED,   /* no more data from the peer; we may still send */
-    MUX_STREAM_ENDED,      /* last event of a stream. STATUS_OK: both sides
-                              finished, every byte was delivered. Else why */
-    MUX_PEER_GOING_AWAY,   /* peer takes no new streams; live ones go on */
-    MUX_FAILED             /* last event of the session; every stream died with
-                              it and gets no event of its own */
+    MUX_STREAM_OFFERED,  /* peer opens: answer mux_accept() or mux_reset() */
+    MUX_STREAM_ACCEPTED, /* peer answered a stream that we opened */
+    MUX_STREAM_DATA,     /* data: next payload bytes; frames are not visible */
+    MUX_STREAM_WRITABLE, /* send window came back from 0 (a ready stream
+                            needs no such event; it gets its turn anyway) */
+    MUX_STREAM_FINISHED, /* no more data from the peer; we may still send */
+    MUX_STREAM_ENDED,    /* last event of a stream. STATUS_OK: both sides
+                            finished, every byte was delivered. Else why */
+    MUX_PEER_GOING_AWAY, /* peer takes no new streams; live ones go on */
+    MUX_FAILED           /* last event of the session; every stream died with
+                            it and gets no event of its own */
 };
 
 struct mux_event {

@@ -10,7 +10,7 @@ static const struct {
     enum status_class class;
     uint32_t go_away;
 } table[] = {
-#define X(name, class, go_away, text)                                          \
+#define X(name, class, go_away, text) \
     [name] = {#name, text, STATUS_CLASS_##class, go_away},
     STATUS_TABLE(X)
 #undef X

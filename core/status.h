@@ -59,8 +59,8 @@ enum status_class {
 };
 
 enum status_class status_class(enum status status);
-uint32_t status_go_away(enum status status);   /* 0, 1 or 2 */
-const char *status_name(enum status status);   /* "STATUS_RESET" */
-const char *status_text(enum status status);   /* lower case, no full stop */
+uint32_t status_go_away(enum status status); /* 0, 1 or 2 */
+const char *status_name(enum status status); /* "STATUS_RESET" */
+const char *status_text(enum status status); /* lower case, no full stop */
 
 #endif

@@ -11,7 +11,8 @@
 #include "core/status.h"
 
 #define WIRE_HEADER_SIZE 12u
-#define WIRE_WINDOW_INITIAL 262144u /* of each stream, each way (spec l.120) */
+#define WIRE_WINDOW_INITIAL 262144u /* of each stream, each way (spec l.120) \
+                                     */
 
 enum wire_type {
     WIRE_DATA = 0,
@@ -40,7 +41,8 @@ struct wire_header {
  * 0) or STATUS_BAD_TYPE (type > 3): *header is not written. */
 enum status wire_decode(struct wire_header *header, const uint8_t *bytes);
 
-/* Encode into WIRE_HEADER_SIZE bytes. header->type must be an enum wire_type. */
+/* Encode into WIRE_HEADER_SIZE bytes. header->type must be an enum wire_type.
+ */
 void wire_encode(uint8_t *bytes, const struct wire_header *header);
 
 #endif

@@ -17,19 +17,19 @@
 
 #include "core/span.h"
 
-#define WS_HEADER_MAX 14u          /* of a frame: 2 + 8 + 4 */
+#define WS_HEADER_MAX 14u           /* of a frame: 2 + 8 + 4 */
 #define WS_CONTROL_PAYLOAD_MAX 125u /* RFC 6455 5.5 */
 
 enum ws_role { WS_CLIENT, WS_SERVER }; /* the client masks (5.1) */
 
 enum ws_close_code { /* RFC 6455 7.4.1 */
-    WS_CLOSE_NORMAL = 1000,
-    WS_CLOSE_GOING_AWAY = 1001,
-    WS_CLOSE_PROTOCOL = 1002,
-    WS_CLOSE_NO_STATUS = 1005, /* never on the wire */
-    WS_CLOSE_ABNORMAL = 1006,  /* never on the wire */
-    WS_CLOSE_POLICY = 1008,
-    WS_CLOSE_TOO_BIG = 1009
+                     WS_CLOSE_NORMAL = 1000,
+                     WS_CLOSE_GOING_AWAY = 1001,
+                     WS_CLOSE_PROTOCOL = 1002,
+                     WS_CLOSE_NO_STATUS = 1005, /* never on the wire */
+                     WS_CLOSE_ABNORMAL = 1006,  /* never on the wire */
+                     WS_CLOSE_POLICY = 1008,
+                     WS_CLOSE_TOO_BIG = 1009
 };
 
 struct ws {
@@ -42,8 +42,8 @@ struct ws {
     bool in_message;       /* between a fragment and its last continuation */
     bool mask_set;
     uint8_t mask[4];
-    uint8_t mask_phase;   /* 0..3, kept across reads and pieces */
-    uint64_t left;        /* payload bytes of the frame in progress */
+    uint8_t mask_phase; /* 0..3, kept across reads and pieces */
+    uint64_t left;      /* payload bytes of the frame in progress */
     uint8_t control[WS_CONTROL_PAYLOAD_MAX]; /* incoming control payload */
     uint8_t control_length;
     uint8_t pong[WS_CONTROL_PAYLOAD_MAX]; /* the newest ping's (5.5.3) */

@@ -20,17 +20,22 @@
 
 #include <cmocka.h>
 
-#define REQ(id, test) { id " " #test, test, NULL, NULL, NULL }
-#define REQ_WITH(id, test, setup, teardown)                                    \
-    { id " " #test, test, setup, teardown, NULL }
+#define REQ(id, test)                        \
+    {                                        \
+        id " " #test, test, NULL, NULL, NULL \
+    }
+#define REQ_WITH(id, test, setup, teardown)       \
+    {                                             \
+        id " " #test, test, setup, teardown, NULL \
+    }
 
-#define RUN(tests)                                                             \
-    int main(int argc, char **argv)                                            \
-    {                                                                          \
-        if (argc > 1) {                                                        \
-            cmocka_set_test_filter(argv[1]);                                   \
-        }                                                                      \
-        return cmocka_run_group_tests(tests, NULL, NULL);                      \
+#define RUN(tests)                                        \
+    int main(int argc, char **argv)                       \
+    {                                                     \
+        if (argc > 1) {                                   \
+            cmocka_set_test_filter(argv[1]);              \
+        }                                                 \
+        return cmocka_run_group_tests(tests, NULL, NULL); \
     }
 
 #endif
