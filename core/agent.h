@@ -58,6 +58,9 @@ const uint8_t *agent_uuid(const struct agent *agent); /* AGENT_UUID_SIZE */
 enum agent_state agent_state(const struct agent *agent);
 const char *agent_state_name(enum agent_state state); /* "serving" */
 
+/* The table of moves: every other one breaks the contract. */
+bool agent_move_allowed(enum agent_state from, enum agent_state to);
+
 /* ---- listener ------------------------------------------------------------ */
 
 /* May the loopback proxy be started now? STATUS_OK: it is now starting, bind
