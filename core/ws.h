@@ -49,7 +49,7 @@ struct ws {
     uint8_t pong[WS_CONTROL_PAYLOAD_MAX]; /* the newest ping's (5.5.3) */
     uint8_t pong_length;
     bool pong_owed;
-    uint16_t close_code; /* to send; 0: none */
+    uint16_t close_code; /* to send; 0: a close frame without a code */
     bool close_owed;
     bool close_sent;
     bool closed; /* the peer's close, or a protocol error: no more data */
@@ -80,17 +80,21 @@ bool ws_receive(struct ws *ws, uint8_t **bytes, size_t *length,
  * is written right in front of payload, WS_HEADER_MAX bytes of room must be
  * there. Returns the header's length: the frame begins at payload - that.
  * mask: 4 bytes from a CSPRNG, client role only (payload is masked in place);
- * NULL for the server. */
+ * NULL for the server. Not once our close frame was emitted (RFC 6455 5.5.1).
+ */
 size_t ws_wrap(const struct ws *ws, uint8_t *payload, size_t length,
                const uint8_t *mask);
 
-/* Write owed control frames (pong, close), whole, while they fit. Control
- * frames go between ours, never inside one. mask as above. Returns bytes. */
+/* Write the next owed control frame, pong before close, whole if it fits.
+ * One a call, because a mask may serve one frame only: call again while
+ * ws_wants_output(). Control frames go between ours, never inside one. mask as
+ * above. Returns bytes; 0: nothing owed or no room. */
 size_t ws_emit_control(struct ws *ws, uint8_t *bytes, size_t capacity,
                        const uint8_t *mask);
 bool ws_wants_output(const struct ws *ws);
 
-/* Owe a close frame with this code, once; later calls change nothing. */
+/* Owe a close frame with this code (WS_CLOSE_NO_STATUS: without one), once;
+ * later calls change nothing. */
 void ws_close(struct ws *ws, uint16_t code);
 
 /* A close went out and came in, or the peer broke the protocol and our close
