@@ -42,7 +42,10 @@ static const char *from_environment(const char *name, const char *otherwise)
     return value != NULL && value[0] != '\0' ? value : otherwise;
 }
 
-int main(int argc, char **argv)
+/* Options may stand anywhere before "--"; what follows it is Docker's. Returns
+ * the exit status, or -1 to go on. */
+static int read_options(struct command_context *context,
+                        const char **token_file, int argc, char **argv)
 {
     static const struct option options[] = {
         {"server", required_argument, NULL, 's'},
@@ -55,35 +58,29 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0}};
-    struct command_context context = {0};
-    context.client.server =
-        from_environment("ORTHRUSCTL_SERVER", SERVER_DEFAULT);
-    const char *token_file = getenv("ORTHRUSCTL_TOKEN_FILE");
-
-    /* options may stand anywhere before "--"; what follows it is Docker's */
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {
         case 's':
-            context.client.server = optarg;
+            context->client.server = optarg;
             break;
         case 't':
-            token_file = optarg;
+            *token_file = optarg;
             break;
         case 'c':
-            context.client.ca_file = optarg;
+            context->client.ca_file = optarg;
             break;
         case 'j':
-            context.json = true;
+            context->json = true;
             break;
         case 'a':
-            context.agent = optarg;
+            context->agent = optarg;
             break;
         case 'H':
-            context.host = optarg;
+            context->host = optarg;
             break;
         case 'p':
-            context.port = optarg;
+            context->port = optarg;
             break;
         case 'h':
             print_help();
@@ -96,9 +93,22 @@ int main(int argc, char **argv)
             return COMMAND_USAGE;
         }
     }
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    struct command_context context = {0};
+    const char *token_file = from_environment("ORTHRUSCTL_TOKEN_FILE", NULL);
+    context.client.server =
+        from_environment("ORTHRUSCTL_SERVER", SERVER_DEFAULT);
+    int over = read_options(&context, &token_file, argc, argv);
+    if (over >= 0) {
+        return over;
+    }
     /* the admin socket's file mode is its key */
     bool is_socket = strncmp(context.client.server, "unix:", 5) == 0;
-    if (token_file != NULL && token_file[0] != '\0') {
+    if (token_file != NULL) {
         context.client.token_file = token_file;
     } else if (!is_socket) {
         context.client.token_file = TOKEN_FILE_DEFAULT;

@@ -11,8 +11,9 @@
 #include "core/status.h"
 
 #define WIRE_HEADER_SIZE 12u
-#define WIRE_WINDOW_INITIAL 262144u /* of each stream, each way (spec l.120) \
-                                     */
+#define WIRE_WINDOW_INITIAL                          \
+    262144u /* of each stream, each way (spec l.120) \
+             */
 
 enum wire_type {
     WIRE_DATA = 0,
