@@ -1,0 +1,121 @@
+#include "net/socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024 /* the kernel cuts it to net.core.somaxconn */
+
+bool socket_address_unix(struct socket_address *address, const char *path)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&address->storage;
+    size_t length = strlen(path);
+
+    if (length == 0 || length >= sizeof un->sun_path) {
+        return false;
+    }
+    memset(address, 0, sizeof *address);
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, length + 1);
+    address->length =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+    return true;
+}
+
+bool socket_address_inet(struct socket_address *address, const char *host,
+                         uint16_t port)
+{
+    struct sockaddr_in *in = (struct sockaddr_in *)&address->storage;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address->storage;
+
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
+        in->sin_family = AF_INET;
+        in->sin_port = htons(port);
+        address->length = sizeof *in;
+        return true;
+    }
+    if (inet_pton(AF_INET6, host, &in6->sin6_addr) == 1) {
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons(port);
+        address->length = sizeof *in6;
+        return true;
+    }
+    return false;
+}
+
+/* For error paths: errno of what failed survives the close. */
+static int give_up(int fd)
+{
+    int error = errno;
+    (void)close(fd);
+    errno = error;
+    return -1;
+}
+
+int socket_listen_loopback(uint16_t port, uint16_t *bound)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(port),
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    int on = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        return -1;
+    }
+    /* Connections in TIME_WAIT do not keep a port from coming back. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(fd, BACKLOG) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) != 0) {
+        return give_up(fd);
+    }
+    if (bound != NULL) {
+        *bound = ntohs(address.sin_port);
+    }
+    return fd;
+}
+
+void socket_reset(int fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    (void)close(fd);
+}
+
+void socket_no_delay(int fd)
+{
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+void socket_keep_alive(int fd)
+{
+    int on = 1;
+    int idle_s = 60;
+    int interval_s = 10;
+    int probes = 3;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s,
+                     sizeof interval_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+size_t socket_unacknowledged(int fd)
+{
+    int bytes = 0;
+    if (ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes < 0) {
+        return 0;
+    }
+    return (size_t)bytes;
+}

@@ -1,0 +1,123 @@
+/* transport.h: a WebSocket over a descriptor, plain or TLS, that drives one
+ * link (core/link.h) and its connections (net/conn.h).
+ *
+ * Conventions
+ *
+ * The descriptor comes from whoever did the HTTP upgrade: connected, 101 sent
+ * or received, nothing of the WebSocket sent yet. All transports of a loop
+ * share one pool: the receive buffer, output buffers, random numbers for masks.
+ * An idle transport owns no buffer.
+ *
+ * Towards the peer: sockets are read straight into the outgoing frame, several
+ * yamux frames a WebSocket message. What the kernel does not take stays in the
+ * output buffer, which then belongs to the transport until it is gone, and
+ * nothing new is read meanwhile: back-pressure, at most one message is queued
+ * (X18). From the peer: one large read, slices go to the connections from where
+ * they lie.
+ *
+ * The owner's operations are called from the loop only. step() and ended() are
+ * the last thing a burst does: in ended() the transport may be freed, and in
+ * both anything else may be called.
+ */
+#ifndef NET_TRANSPORT_H
+#define NET_TRANSPORT_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/link.h"
+#include "core/ws.h"
+#include "net/conn.h"
+#include "net/loop.h"
+#include "net/spill.h"
+
+struct transport_config {     /* the knobs, shared by a pool */
+    size_t receive_max;       /* bytes a read; default 262144 */
+    size_t message_max;       /* payload of a WebSocket message we send, 4096..
+                                 65536 + 4096; default 65536 */
+    unsigned messages_max;    /* sent a turn by one transport; default 4 */
+    int notsent_lowat;        /* TCP_NOTSENT_LOWAT, bytes; 0: unset; 131072 */
+    unsigned user_timeout_ms; /* TCP_USER_TIMEOUT; default 20000 (OP P10) */
+    uint64_t linger_ms;       /* for what a close owes; default 1000 */
+};
+
+void transport_config_default(struct transport_config *config);
+
+struct transport_pool;
+
+/* spills: for the sockets of bridges. Both outlive the pool. NULL: no memory.
+ */
+struct transport_pool *
+transport_pool_create(struct loop *loop, struct spill_pool *spills,
+                      const struct transport_config *config);
+void transport_pool_destroy(struct transport_pool *pool); /* no transports */
+struct loop *transport_pool_loop(struct transport_pool *pool);
+struct spill_pool *transport_pool_spills(struct transport_pool *pool);
+
+struct transport;
+
+struct transport_ops {
+    /* The peer opened stream id: link_accept() with a struct conn
+     * (bridge_connect() does) or link_refuse() it now. NULL: refused. */
+    void (*offered)(struct transport *transport, uint32_t id);
+    /* After each burst: the link may have changed. Server: agent_step() and
+     * what agent_wants() says; agent: transport_close() once link_wants() has
+     * LINK_IS_OVER. May be NULL. */
+    void (*step)(struct transport *transport);
+    /* The descriptor and every connection are closed: free it and the link. */
+    void (*ended)(struct transport *transport);
+};
+
+struct transport_counters {       /* only grow */
+    uint64_t bytes_in, bytes_out; /* of the WebSocket, without TLS */
+    uint64_t messages_out;
+};
+
+struct transport { /* fields belong to transport.c, but user */
+    void *user;
+    const struct transport_ops *ops;
+    struct transport_pool *pool;
+    struct link *link;
+    SSL *ssl; /* NULL: plain */
+    struct loop_watch watch;
+    struct loop_timer timer;          /* the link's deadline, or the linger */
+    struct loop_task burst;           /* there is something to do */
+    struct transport_buffer *pending; /* output that the kernel did not take */
+    struct ws ws;
+    struct transport_counters counters;
+    uint64_t linger_until_ms;
+    const char *reason; /* why it was lost, for the log; NULL: it was not */
+    uint16_t peer_code; /* of the peer's close frame; 0: none came */
+    uint8_t state;
+    bool readable, writable;
+};
+
+/* Start. Takes fd and ssl (handshake done; NULL: plain; SSL_free()d with the
+ * transport; modes and descriptor are set here). early: bytes of the WebSocket
+ * that the HTTP library had already read, copied or consumed before this
+ * returns. role: WS_SERVER for the side that accepted. link: in any state, it
+ * must outlive the transport. user and ops stay as given. False (errno): fd and
+ * ssl are still yours. No operation is called from within. */
+bool transport_open(struct transport *transport, struct transport_pool *pool,
+                    int fd, SSL *ssl, enum ws_role role, struct link *link,
+                    struct span early, const struct transport_ops *ops,
+                    void *user);
+
+/* The link was changed from outside (a stream opened, agent_close(), ...): act
+ * on it in this turn. Cheap, idempotent; conn_ functions do it by themselves.
+ */
+void transport_wake(struct transport *transport);
+
+/* Hang up: what the link owes (GoAway) and a close frame with code are sent,
+ * for linger_ms at most, then TLS and TCP are closed; the link fails with
+ * STATUS_SHUT_DOWN if it has not failed. ended() follows. Harmless twice. */
+void transport_close(struct transport *transport, enum ws_close_code code);
+
+/* Hang up at once, with RST and without a word. ended() follows. */
+void transport_abort(struct transport *transport);
+
+struct link *transport_link(const struct transport *transport);
+
+#endif
