@@ -117,8 +117,7 @@ void agent_tick(struct agent *agent, uint64_t now_ms);
 uint64_t agent_deadline(const struct agent *agent); /* UINT64_MAX: none */
 
 enum agent_wants {
-    AGENT_WANTS_LISTENER =
-        1, /* agent_listen() would give STATUS_OK: start it */
+    AGENT_WANTS_LISTENER = 1, /* agent_listen() would give STATUS_OK */
     AGENT_WANTS_UNLISTEN = 2, /* close the listener, then agent_unlistened() */
     AGENT_WANTS_OUTPUT = 4,   /* the link has bytes for the transport */
     AGENT_WANTS_CHANGES = 8,  /* link_next_change() has something */
