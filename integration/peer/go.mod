@@ -1,0 +1,8 @@
+module orthrus/integration/peer
+
+go 1.19
+
+require (
+	github.com/gorilla/websocket v1.5.3
+	github.com/hashicorp/yamux v0.1.2
+)
