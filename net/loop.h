@@ -8,10 +8,10 @@
  * anything, itself included: an event of a watch that was removed in the same
  * turn is never delivered.
  *
- * A turn is: wait, events (LOOP_BATCH at most), timers that are due, tasks that
- * were deferred before or during the turn. What is deferred by a task runs in
- * the next turn, which then does not wait: work that is cut into tasks lets
- * everybody else have a turn in between.
+ * A turn is: wait, events (LOOP_BATCH at most), timers that are due
+ * (LOOP_TIMERS at most), tasks that were deferred before or during the turn.
+ * What is deferred by a task runs in the next turn, which then does not wait:
+ * work that is cut into tasks lets everybody else have a turn in between.
  *
  * The loop can be nested in another: watch loop_fd() there for input, call
  * loop_run_once(loop, 0) when it is readable or loop_timeout_ms() has passed.
@@ -24,29 +24,31 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-#define LOOP_BATCH 64 /* events a turn */
+#define LOOP_BATCH 64
+#define LOOP_TIMERS 256
 
 struct loop;
 
-struct loop_watch {
-    int fd; /* -1: not watched; set it before the first loop_add() */
+struct loop_watch {                             /* zeroed: not watched */
     void (*ready)(void *user, uint32_t events); /* EPOLLIN, ... */
     void *user;
+    int fd;       /* while watched; read-only */
+    bool watched; /* read-only */
 };
 
 struct loop_timer {           /* zeroed: not running */
     void (*fire)(void *user); /* once; the timer is stopped before the call */
     void *user;
-    uint64_t at_ms; /* read-only; UINT64_MAX or 0: not running */
+    uint64_t at_ms; /* while running: when; read-only */
+    bool running;   /* read-only */
     struct loop_timer *child, *next, *previous; /* of loop.c */
-    bool running;                               /* read-only */
 };
 
 struct loop_task { /* zeroed: not queued */
     void (*run)(void *user);
     void *user;
-    struct loop_task *next, *previous; /* of loop.c */
     bool queued;                       /* read-only */
+    struct loop_task *next, *previous; /* of loop.c */
 };
 
 struct loop_counters { /* only grow */
@@ -78,7 +80,7 @@ int loop_timeout_ms(const struct loop *loop);
 const struct loop_counters *loop_counters(const struct loop *loop);
 
 /* events: EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET. False (errno): the kernel has
- * no room for one more watch; watch->fd stays -1. */
+ * no room for one more watch. */
 bool loop_add(struct loop *loop, struct loop_watch *watch, int fd,
               uint32_t events);
 void loop_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
