@@ -28,7 +28,8 @@ struct acceptor_counters { /* of the process; only grow */
 
 /* Takes fd, a listening non-blocking socket (socket_listen_loopback()). Each
  * connection is handed to accepted(): non-blocking, close-on-exec, yours. It
- * may call acceptor_close(). False (errno): fd is still yours. */
+ * may call acceptor_close(), but must not free acceptor before it returns.
+ * False (errno): fd is still yours. */
 bool acceptor_open(struct acceptor *acceptor, struct loop *loop, int fd,
                    void (*accepted)(void *user, int fd), void *user);
 

@@ -1,0 +1,254 @@
+#include "core/test/req.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/acceptor.h"
+#include "net/map.h"
+#include "net/socket.h"
+
+struct server {
+    struct loop *loop;
+    struct acceptor acceptor;
+    uint16_t port;
+    int accepted, last;
+    bool closes;
+};
+
+static void on_accepted(void *user, int fd)
+{
+    struct server *server = user;
+    server->accepted++;
+    server->last = fd;
+    if (server->closes) {
+        acceptor_close(&server->acceptor);
+    }
+}
+
+static void start(struct server *server)
+{
+    int fd;
+    memset(server, 0, sizeof *server);
+    server->loop = loop_create();
+    fd = socket_listen_loopback(0, &server->port);
+    assert_true(fd >= 0);
+    assert_true(acceptor_open(&server->acceptor, server->loop, fd, on_accepted,
+                              server));
+}
+
+static void stop(struct server *server)
+{
+    acceptor_close(&server->acceptor);
+    acceptor_close(&server->acceptor);
+    loop_destroy(server->loop);
+}
+
+static int dial(const struct server *server)
+{
+    struct socket_address address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_true(socket_address_inet(&address, "127.0.0.1", server->port));
+    if (connect(fd, (struct sockaddr *)&address.storage, address.length) != 0) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static int open_descriptors(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (readdir(dir) != NULL) {
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+static void connections_are_handed_over_ready_for_use(void **state)
+{
+    struct server server;
+    int before = open_descriptors();
+    int client;
+    (void)state;
+
+    start(&server);
+    client = dial(&server);
+    loop_run_once(server.loop, 1000);
+    assert_int_equal(server.accepted, 1);
+    assert_true(fcntl(server.last, F_GETFL) & O_NONBLOCK);
+    assert_true(fcntl(server.last, F_GETFD) & FD_CLOEXEC);
+
+    close(client);
+    close(server.last);
+    stop(&server);
+    assert_int_equal(open_descriptors(), before);
+}
+
+static void the_listener_is_on_loopback_and_its_port_comes_back(void **state)
+{
+    struct server server;
+    struct sockaddr_in name;
+    socklen_t length = sizeof name;
+    uint16_t port;
+    int fd;
+    (void)state;
+
+    start(&server);
+    assert_int_equal(getsockname(server.acceptor.watch.fd,
+                                 (struct sockaddr *)&name, &length),
+                     0);
+    assert_int_equal(ntohl(name.sin_addr.s_addr), INADDR_LOOPBACK);
+    assert_int_equal(ntohs(name.sin_port), server.port);
+    assert_int_equal(socket_listen_loopback(server.port, NULL), -1);
+    assert_int_equal(errno, EADDRINUSE);
+    stop(&server);
+
+    fd = socket_listen_loopback(server.port, &port);
+    assert_true(fd >= 0);
+    assert_int_equal(port, server.port);
+    close(fd);
+}
+
+static void a_closed_acceptor_refuses_at_once(void **state)
+{
+    struct server server;
+    int client;
+    (void)state;
+
+    start(&server);
+    server.closes = true;
+    client = dial(&server);
+    loop_run_once(server.loop, 1000);
+    assert_int_equal(server.accepted, 1);
+    assert_int_equal(dial(&server), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+
+    close(client);
+    close(server.last);
+    stop(&server);
+}
+
+/* Given a process without a free descriptor: whoever dials gets an error, not
+ * silence; the loop does not spin; afterwards all is as before. */
+static void out_of_descriptors_the_newcomer_is_reset(void **state)
+{
+    struct server server;
+    struct rlimit limit, none;
+    uint64_t refused = acceptor_counters()->refused;
+    uint64_t turns;
+    char byte;
+    int client, again, filler[64], fillers = 0;
+    (void)state;
+
+    start(&server);
+    client = dial(&server);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = (rlim_t)client + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    while (fillers < 64 && (filler[fillers] = dup(client)) >= 0) {
+        fillers++;
+    }
+    loop_run_once(server.loop, 1000);
+
+    assert_int_equal(server.accepted, 0);
+    assert_int_equal(acceptor_counters()->refused, refused + 1);
+    while (fillers > 0) {
+        close(filler[--fillers]);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(recv(client, &byte, 1, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+
+    again = dial(&server); /* waits for the end of the rest */
+    turns = loop_counters(server.loop)->turns;
+    while (server.accepted == 0 &&
+           loop_counters(server.loop)->turns < turns + 10) {
+        loop_run_once(server.loop, 1000);
+    }
+    assert_int_equal(server.accepted, 1);
+    assert_true(loop_counters(server.loop)->turns - turns <= 3);
+
+    close(again);
+    close(client);
+    close(server.last);
+    stop(&server);
+}
+
+static void a_flood_is_taken_in_portions(void **state)
+{
+    struct server server;
+    int client[20];
+    int before = open_descriptors();
+    (void)state;
+
+    start(&server);
+    for (int i = 0; i < 20; i++) {
+        client[i] = dial(&server);
+    }
+    loop_run_once(server.loop, 1000);
+    assert_int_equal(server.accepted, 16);
+    loop_run_once(server.loop, 1000);
+    assert_int_equal(server.accepted, 20);
+
+    for (int i = 0; i < 20; i++) {
+        close(client[i]);
+    }
+    for (int fd = server.last; open_descriptors() > before + 3; fd--) {
+        close(fd); /* accepted ones: the highest numbers in use */
+    }
+    stop(&server);
+}
+
+static void addresses_are_checked(void **state)
+{
+    struct socket_address address;
+    char path[200];
+    (void)state;
+
+    memset(path, 'x', sizeof path);
+    path[108] = '\0';
+    assert_false(socket_address_unix(&address, path));
+    path[107] = '\0';
+    assert_true(socket_address_unix(&address, path));
+    assert_false(socket_address_unix(&address, ""));
+    assert_true(socket_address_inet(&address, "::1", 80));
+    assert_int_equal(address.storage.ss_family, AF_INET6);
+    assert_false(socket_address_inet(&address, "localhost", 80));
+}
+
+static void a_mapping_is_zero_and_costs_what_is_touched(void **state)
+{
+    uint8_t *memory = map_create(1 << 30);
+    (void)state;
+
+    assert_non_null(memory);
+    assert_int_equal(memory[0], 0);
+    assert_int_equal(memory[(1 << 30) - 1], 0);
+    map_destroy(memory, 1 << 30);
+    map_destroy(NULL, 1);
+    assert_null(map_create(SIZE_MAX / 2));
+}
+
+static const struct CMUnitTest tests[] = {
+    REQ("AC-06", connections_are_handed_over_ready_for_use),
+    REQ("AC-01", the_listener_is_on_loopback_and_its_port_comes_back),
+    REQ("AC-05", a_closed_acceptor_refuses_at_once),
+    REQ("X17", out_of_descriptors_the_newcomer_is_reset),
+    REQ("X14", a_flood_is_taken_in_portions),
+    REQ("T34", addresses_are_checked),
+    REQ("P-05", a_mapping_is_zero_and_costs_what_is_touched),
+};
+RUN(tests)
