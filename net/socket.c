@@ -78,6 +78,8 @@ int socket_listen_loopback(uint16_t port, uint16_t *bound)
         getsockname(fd, (struct sockaddr *)&address, &length) != 0) {
         return give_up(fd);
     }
+    socket_no_delay(fd);
+    socket_keep_alive(fd);
     if (bound != NULL) {
         *bound = ntohs(address.sin_port);
     }

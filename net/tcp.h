@@ -7,10 +7,13 @@
  * tcp_read(): after readable(), read until it says TCP_DRAINED, at your own
  * pace; readable() comes again only after that.
  *
- * Operations of the owner (struct tcp_ops) are called from the loop, and from
- * no function below but tcp_write() (failing sends never call back: see
- * broken()). Each may call anything here. After closed() the object is inert
- * and may be freed, also from within closed().
+ * Operations of the owner (struct tcp_ops) are called from the loop, never from
+ * within a function below. Each may call anything here. The object may be freed
+ * in closed(); after tcp_abort() from within another operation, only once that
+ * has returned.
+ *
+ * Two promises (L-04): an end of file is reported or sent only if every byte
+ * before it went through, and a socket that lost bytes ends in RST.
  */
 #ifndef NET_TCP_H
 #define NET_TCP_H
@@ -26,40 +29,47 @@
 
 struct tcp_ops {
     /* tcp_connect() succeeded (error 0) or failed (errno value; ETIMEDOUT after
-     * timeout_ms). When it failed: tcp_abort() or tcp_reset() it. */
+     * timeout_ms). When it failed: tcp_abort() or tcp_reset() it. NULL after
+     * tcp_open(). */
     void (*connected)(void *user, int error);
     void (*readable)(void *user);
     /* The kernel took length bytes of the spill. */
     void (*written)(void *user, size_t length);
-    /* The peer closed or half-closed (EPOLLRDHUP), which is seen also while
-     * nobody reads (T13). Once, before or after tcp_read() says so. */
+    /* The peer closed or half-closed (EPOLLRDHUP), seen before tcp_read() came
+     * to it, also while nobody reads (T13). Once. */
     void (*half_closed)(void *user);
-    /* The socket is in error (RST, keep-alive), or its spill was evicted. What
-     * it received before may still be read, until tcp_read() fails too. Once.
+    /* The socket is in error (RST, keep-alive), a send failed, or its spill was
+     * evicted; what is written from now on is dropped. What it had received
+     * may still be read, until tcp_read() reports an end too. error: ENOMEM,
+     * our side had no memory; else of the send; 0: tcp_read() will tell. Once.
      */
-    void (*broken)(void *user);
+    void (*broken)(void *user, int error);
     /* The descriptor is closed, as tcp_close() or tcp_reset() asked for. */
     void (*closed)(void *user);
 };
 
-struct tcp { /* fields belong to tcp.c */
+struct tcp { /* zeroed: inert; fields belong to tcp.c */
     struct loop *loop;
     const struct tcp_ops *ops;
     void *user;
     struct loop_watch watch;
-    struct loop_timer timer; /* connect, or flush before a reset */
-    struct loop_task notice; /* broken, found where calling back is unsafe */
+    struct loop_timer timer; /* of the connect, or of the flush before RST */
+    struct loop_task act;    /* what cannot be done within a call */
     struct spill spill;
+    struct socket_address *address; /* to try again, else NULL */
     uint64_t deadline_ms;
-    struct socket_address *address; /* while connecting, else NULL */
-    uint8_t state;
-    uint8_t ending;
+    int fd;
+    int error;         /* of connect or send: to report from the loop */
+    uint16_t pause_ms; /* until the next look at the flush */
+    uint8_t phase, ending;
     bool is_unix;
-    bool hung_up; /* EPOLLRDHUP came: a short read is not the end */
-    bool deaf;    /* a send failed: what is written is dropped */
-    bool broken;
+    bool readable; /* readable() was called, TCP_DRAINED not returned since */
+    bool hung_up;  /* a short read does not mean that nothing follows */
+    bool at_end;   /* tcp_read() reported an end */
     bool finished; /* SHUT_WR is done */
-    uint16_t flush_wait_ms;
+    bool deaf;     /* what is written is dropped */
+    bool lost;     /* bytes were: no end of file may follow, either way */
+    bool told_half_closed, told_broken;
 };
 
 enum tcp_result {
@@ -69,9 +79,9 @@ enum tcp_result {
     TCP_FAILED    /* reset or broken: no more, ever */
 };
 
-/* Takes fd: connected, non-blocking. Sets TCP_NODELAY and keep-alive (T18). It
- * is readable from the start: readable() follows if it is. False (errno): fd is
- * still yours. */
+/* Takes fd: connected, non-blocking, with TCP_NODELAY and keep-alive (T18), as
+ * one accepted from socket_listen_loopback() is. readable() follows if there is
+ * something already. False (errno): fd is still yours. */
 bool tcp_open(struct tcp *tcp, struct loop *loop, struct spill_pool *pool,
               int fd, const struct tcp_ops *ops, void *user);
 
@@ -88,8 +98,8 @@ enum tcp_result tcp_read(struct tcp *tcp, uint8_t *bytes, size_t capacity,
                          size_t *length);
 
 /* Write: returns how many bytes were taken at once; the rest is in the spill
- * and reported by written(). The caller bounds the spill by its window. After
- * an error everything is taken and dropped: the reading side tells what
+ * and reported by written(). The caller bounds the spill by its window. Once a
+ * send has failed all is taken and dropped: the reading side tells what
  * happened (T20, T31: the engine's last words before it broke off count). */
 size_t tcp_write(struct tcp *tcp, const struct span *spans, size_t count);
 size_t tcp_unwritten(const struct tcp *tcp);
