@@ -22,7 +22,7 @@ struct hub; /* lives in memory that you provide */
 
 struct hub_config {
     uint32_t agents_max;  /* sessions not yet released, 1..1000000 */
-    uint64_t hash_key[2]; /* any secret */
+    uint64_t hash_key[2]; /* any secret (D29) */
 };
 
 size_t hub_size(const struct hub_config *config);
@@ -33,7 +33,7 @@ struct hub *hub_init(void *memory, size_t size,
  * it; it serves at once or when its predecessor's listener is gone.
  * STATUS_AGENTS_MAX, STATUS_DRAINING: refused, the caller ends it; an old
  * session of the same agent is not touched (O9, O10). */
-enum status hub_admit(struct hub *hub, uint64_t now_ms, struct agent *agent);
+enum status hub_admit(struct hub *hub, struct agent *agent);
 
 /* After agent_step() or any call that may have moved an agent's state: lets a
  * waiting successor serve and notices CLOSED. */
@@ -51,8 +51,9 @@ struct agent *hub_find(const struct hub *hub,
  * once: reconcile them. NULL: none. */
 struct agent *hub_next_change(struct hub *hub);
 
-/* Every session, in no order; O(1) a step. Start with NULL; releasing the one
- * just returned is allowed. NULL: end. */
+/* Every session, in no order; O(1) a step. Start with NULL. The one just
+ * returned may be released before the next step, but its memory not yet be
+ * reused. NULL: end. */
 struct agent *hub_next(const struct hub *hub, const struct agent *previous);
 
 /* Admit no more; every agent drains. O(agents). */

@@ -16,7 +16,8 @@
  * How a connection ends (L-03, L-04, T8-T17):
  *   - the socket's end of file travels as FIN, the peer's FIN as
  *     CONN_WANTS_FINISH once every byte before it was written;
- *   - both directions done: CONN_WANTS_CLOSE, an orderly close;
+ *   - both directions done and every byte written: CONN_WANTS_CLOSE, an
+ *     orderly close; also if the session is lost after that, for linger_ms;
  *   - anything else (peer's RST, session lost, timeout): CONN_WANTS_RESET:
  *     deliver what was handed over, bounded in time, then reset the socket
  *     (RST, never FIN).
@@ -34,8 +35,14 @@ struct link; /* lives in memory that you provide */
 
 struct link_config {
     struct mux_config mux;
-    uint64_t linger_ms; /* both ends closed but the socket does not read:
-                           reset after this long (T13); default 5000 */
+    uint64_t linger_ms;  /* both ends have said their last word, and bytes make
+                            no progress: reset after this long (T13). Default
+                            5000, at most UINT32_MAX */
+    bool unread_lingers; /* do bytes that the socket does not read count, too?
+                            Client: yes, an engine that has answered may stop
+                            reading for good. Server: no, a client that has
+                            half-closed may read as slowly as it likes (L-03);
+                            a dead one is found by TCP (T18) */
 };
 
 void link_config_default(struct link_config *config, enum mux_role role);
@@ -48,7 +55,8 @@ struct link *link_init(void *memory, size_t size,
 /* ---- transport ----------------------------------------------------------- */
 
 enum link_event_kind {
-    LINK_OFFERED, /* the peer opened conn: link_accept() or link_refuse() */
+    LINK_OFFERED, /* the peer opened conn: link_accept() or link_refuse() is
+                     next, before any other call that takes now_ms */
     LINK_DATA     /* write data to the socket of user; then link_written() for
                      what it took, at once or later */
 };
@@ -99,7 +107,8 @@ enum status link_open(struct link *link, uint64_t now_ms, void *user,
 void link_accept(struct link *link, uint32_t conn, void *user);
 void link_refuse(struct link *link, uint32_t conn); /* RST; conn is dead */
 
-/* What happened to the socket. */
+/* What happened to the socket. Each may come late or twice: what no longer
+ * matters, because the connection ended meanwhile, changes nothing. */
 void link_readable(struct link *link, uint32_t conn); /* it may have bytes */
 void link_drained(struct link *link, uint32_t conn);  /* recv said EAGAIN */
 void link_finished(struct link *link, uint32_t conn); /* recv said 0 */
@@ -107,7 +116,8 @@ void link_failed(struct link *link, uint32_t conn);   /* recv or send failed */
 /* The socket took length bytes of what LINK_DATA handed over. */
 void link_written(struct link *link, uint32_t conn, size_t length);
 /* The far end of the socket closed or half-closed (EPOLLRDHUP), seen without
- * reading: with nothing more to write to it, linger_ms runs (T13). */
+ * reading: once the peer has finished and all of it was written, linger_ms
+ * runs until what is still in the socket can be sent (T13). */
 void link_half_closed(struct link *link, uint64_t now_ms, uint32_t conn);
 /* The socket is closed: conn is dead. Legal at any time; if the connection was
  * not over, its stream is reset. */
@@ -115,8 +125,8 @@ void link_closed(struct link *link, uint32_t conn);
 
 enum conn_wants {
     CONN_WANTS_READ = 1,   /* tell me when it is readable */
-    CONN_WANTS_FINISH = 2, /* once all is written: SHUT_WR */
-    CONN_WANTS_CLOSE = 4,  /* once all is written: close */
+    CONN_WANTS_FINISH = 2, /* all is written: SHUT_WR */
+    CONN_WANTS_CLOSE = 4,  /* all is written, both ways: close */
     CONN_WANTS_RESET = 8   /* what was handed over is flushed, bounded in time;
                               then close with RST */
 };
@@ -140,8 +150,9 @@ size_t link_unwritten(const struct link *link, uint32_t conn);
 
 /* ---- time and questions -------------------------------------------------- */
 
+/* Needed as long as there are connections, also after a failure. */
 void link_tick(struct link *link, uint64_t now_ms);
-uint64_t link_deadline(const struct link *link); /* UINT64_MAX: none */
+uint64_t link_deadline(const struct link *link); /* UINT64_MAX: none; 0: now */
 
 enum link_wants {
     LINK_WANTS_OUTPUT = 1, /* link_emit() or link_next_read() has something */

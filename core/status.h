@@ -39,6 +39,7 @@
     X(STATUS_CREDIT_OVERFLOW, SESSION, 1, "send window beyond 2^32-1")         \
     X(STATUS_ABUSE, SESSION, 1, "too many useless frames")                     \
     X(STATUS_PEER_ERROR, SESSION, 0, "the peer ended the session")             \
+    X(STATUS_PEER_LEFT, SESSION, 0, "the peer took its leave")                 \
     X(STATUS_PING_TIMEOUT, SESSION, 0, "the peer is silent")                   \
     X(STATUS_TRANSPORT_LOST, SESSION, 0, "the transport is gone")              \
     X(STATUS_DISPLACED, SESSION, 0, "a newer session of this agent took over") \
