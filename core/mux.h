@@ -49,6 +49,8 @@ struct mux_config {
     uint64_t accept_timeout_ms; /* offered and not accepted: reset; 0: never */
     uint32_t useless_burst;     /* frames without effect, token bucket (D37) */
     uint32_t useless_per_s;
+    uint32_t refused_max; /* inbound streams refused in the session's life
+                             until STATUS_ABUSE (X16); 0: any number */
     uint64_t hash_key[2]; /* any secret: keeps peers from choosing their
                              place in the stream table (D29) */
     uint8_t preface[MUX_PREFACE_MAX]; /* first bytes of every stream we open, */
@@ -77,8 +79,6 @@ enum mux_event_kind {
     MUX_STREAM_OFFERED,  /* peer opens: answer mux_accept() or mux_reset() */
     MUX_STREAM_ACCEPTED, /* peer answered a stream that we opened */
     MUX_STREAM_DATA,     /* data: next payload bytes; frames are not visible */
-    MUX_STREAM_WRITABLE, /* send window came back from 0 (a ready stream
-                            needs no such event; it gets its turn anyway) */
     MUX_STREAM_FINISHED, /* no more data from the peer; we may still send */
     MUX_STREAM_ENDED,    /* last event of a stream. STATUS_OK: both sides
                             finished, every byte was delivered. Else why */
@@ -177,7 +177,9 @@ uint64_t mux_deadline(const struct mux *mux); /* UINT64_MAX: none */
 
 enum mux_wants {
     MUX_WANTS_OUTPUT = 1, /* emit_control or a sender has something */
-    MUX_IS_OVER = 2       /* failed, and nothing is left to emit */
+    MUX_IS_OVER = 2,      /* failed, and nothing is left to emit */
+    MUX_IDS_ARE_LOW = 4   /* half of our stream ids are used up: replace the
+                             session when it suits you (D10) */
 };
 unsigned mux_wants(const struct mux *mux);
 enum status mux_status(const struct mux *mux); /* sticky; STATUS_OK if alive */
@@ -197,6 +199,10 @@ const struct mux_counters *mux_counters(const struct mux *mux);
 
 /* Round trip of the last answered ping of ours, ms; UINT64_MAX: none yet. */
 uint64_t mux_rtt_ms(const struct mux *mux);
+
+/* The WIRE_HEADER_SIZE bytes of the frame that ended the session, for the log;
+ * NULL if no frame did. */
+const uint8_t *mux_offending_header(const struct mux *mux);
 
 /* Every stated invariant, O(streams); contract_failed() if one is broken. Runs
  * by itself after each call where INVARIANTS is defined. */
