@@ -28,7 +28,7 @@ enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 struct config {
     /* [server] */
     char *listen;       /* ADDR:PORT or [ADDR]:PORT; port 0: kernel's choice */
-    char *data_dir;     /* absolute; orthrus.db and admin.token live there */
+    char *data_dir;     /* orthrus.db and admin.token live there */
     char *admin_socket; /* path of the admin unix socket; "": none */
     char *public_url;   /* http(s)://HOST[:PORT], for snippets; "": from Host */
     char *allowed_hosts; /* more names for the Host allow list, commas (X10) */
@@ -65,9 +65,9 @@ struct config {
     uint64_t head_max;            /* bytes of a request head */
     uint64_t fields_max;          /* header fields of a request */
     uint64_t body_max;            /* bytes of a request body (H-07) */
-    uint64_t auth_failures_per_min; /* bad keys an address; 0: no limit (X5) */
 
     /* [docker] container list, asked by the server itself */
+    char *docker_socket;          /* engine of this host; "": none */
     uint64_t docker_timeout_ms;   /* whole answer, then 504 (H-01) */
     uint64_t docker_answer_max;   /* bytes of an engine's answer */
     uint64_t docker_requests_max; /* lists under way at once */
