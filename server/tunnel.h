@@ -75,7 +75,8 @@ struct tunnel_totals {
     uint64_t sessions_refused[TUNNEL_STATUSES]; /* by hub_admit()'s status */
     uint64_t sessions_ended[TUNNEL_STATUSES];   /* by agent_status() */
     uint64_t connections_opened;
-    uint64_t connections_refused[TUNNEL_STATUSES]; /* by agent_open()'s status */
+    uint64_t
+        connections_refused[TUNNEL_STATUSES]; /* by agent_open()'s status */
     uint64_t connections_reset; /* ended by RST towards the client (L-04) */
     uint64_t accepts_shed;      /* closed at once: out of descriptors (X17) */
     uint64_t listens_failed;    /* AC-13 */
