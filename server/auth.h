@@ -16,8 +16,9 @@
 #include "server/store.h"
 #include "server/uuid.h"
 
-#define AUTH_KEY_SIZE 76u   /* "ch_orthrus_", 64 hex digits, NUL (K-01) */
-#define AUTH_TOKEN_SIZE 65u /* 64 hex digits, NUL */
+#define AUTH_KEY_SIZE 76u  /* "ch_orthrus_", 64 hex digits, NUL (K-01) */
+#define AUTH_TOKEN_MIN 32u /* characters of the admin token: visible ASCII */
+#define AUTH_TOKEN_MAX 255u
 #define AUTH_ERROR_SIZE 512u
 
 enum auth_result {
@@ -35,8 +36,9 @@ struct auth {
     uint64_t admin_results[AUTH_RESULTS];
 };
 
-/* Read dir/admin.token, making it (0600, one line) at the first start. False:
- * error is one line that names the path and the remedy. */
+/* Read dir/admin.token, making it (0600, one line, 64 hex digits) at the first
+ * start; an operator may put another token there. False: error is one line that
+ * names the path and the remedy. */
 bool auth_open(struct auth *auth, struct store *store, const char *dir,
                char error[AUTH_ERROR_SIZE]);
 
@@ -48,6 +50,6 @@ enum auth_result auth_agent(struct auth *auth, const char *authorization,
 enum auth_result auth_admin(struct auth *auth, const char *authorization);
 
 /* A new agent key (K-01) and what to store of it. The caller wipes key. */
-void auth_make_key(char key[AUTH_KEY_SIZE], uint8_t digest[STORE_DIGEST_SIZE]);
+void auth_make_key(char key[AUTH_KEY_SIZE], uint8_t stored[STORE_DIGEST_SIZE]);
 
 #endif
