@@ -16,9 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <openssl/ssl.h>
+
 #include "core/agent.h"
+#include "core/span.h"
 #include "core/status.h"
 
+struct config;
+struct loop;
+struct store;
 struct tunnel;
 
 #define TUNNEL_REMOTE_SIZE 64u /* "[IPv6]:port" and its NUL */
@@ -26,6 +32,44 @@ struct tunnel;
 /* One row of core/status.h's table each. */
 #define TUNNEL_PLUS_ONE(name, class, go_away, text) +1
 enum { TUNNEL_STATUSES = 0 STATUS_TABLE(TUNNEL_PLUS_ONE) };
+
+/* ---- life ---------------------------------------------------------------- */
+
+/* All borrowed, all outlive the tunnel. Reads the ports in quarantine from the
+ * store (L-10). NULL: no memory, or the store failed (store_error()). */
+struct tunnel *tunnel_create(const struct config *config, struct loop *loop,
+                             struct store *store);
+/* Every session has ended (tunnel_end(), drained()). */
+void tunnel_destroy(struct tunnel *tunnel);
+
+/* Would a new session be taken? STATUS_OK, STATUS_DRAINING or
+ * STATUS_AGENTS_MAX. To be asked before the upgrade is granted. */
+enum status tunnel_may_admit(const struct tunnel *tunnel);
+
+struct tunnel_arrival {
+    uint8_t uuid[AGENT_UUID_SIZE];   /* who its key says it is */
+    const char *name;                /* of the agent, for logs */
+    char remote[TUNNEL_REMOTE_SIZE]; /* who dialled in */
+    int fd;                          /* connected, 101 sent */
+    SSL *ssl;                        /* handshake done; NULL: plain */
+    struct span early; /* bytes of the WebSocket that came with the request */
+};
+
+/* A new session, which displaces the agent's present one (AC-13, AC-15). fd
+ * and ssl are the tunnel's whatever is returned, the rest is copied. Not
+ * STATUS_OK: refused, as tunnel_may_admit() says, or STATUS_TRANSPORT_LOST (no
+ * memory or descriptor); the connection is closed. */
+enum status tunnel_admit(struct tunnel *tunnel,
+                         const struct tunnel_arrival *arrival);
+
+/* No new agents, no new connections; sessions end as their connections do, or
+ * after the configured drain time (L-06). drained() is called once, from the
+ * loop, when no session is left; the tunnel may be destroyed in it. */
+void tunnel_drain(struct tunnel *tunnel, void (*drained)(void *user),
+                  void *user);
+
+/* Cut the drain short: reset every connection, close 1001 (OP P5, step 5). */
+void tunnel_end(struct tunnel *tunnel);
 
 /* ---- one agent ----------------------------------------------------------- */
 

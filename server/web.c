@@ -1,0 +1,230 @@
+/* IMPLEMENTATION NOTES
+ *
+ * Never asked of the library: to send a big reply in one piece (it would copy
+ * it), to answer an upgrade (upgrade.c), or to close a connection of which a
+ * callback runs.
+ */
+#include "server/web.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libwebsockets.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/log.h"
+#include "net/loop.h"
+#include "server/config.h"
+#include "server/upgrade.h"
+#include "server/visit.h"
+
+#define SERVICE_BUFFER                                                    \
+    32768u                /* one, for all connections: more than a record \
+                           */
+#define IDLE_TIMEOUT_S 30 /* between two requests */
+
+/* ---- the library's callbacks --------------------------------------------- */
+
+static int on_confirm(struct visit *visit, struct lws *wsi, char *upgrade)
+{
+    /* 4.1.6 may come here with a pointer into a head that it has freed. */
+    if (visit == NULL || lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0) {
+        return -1;
+    }
+    visit->wants_websocket = strcasecmp(upgrade, "websocket") == 0;
+    upgrade[0] = '\0'; /* see upgrade.c: it stays a plain GET */
+    return 0;
+}
+
+static void turn(struct web *web)
+{
+    loop_run_once(web->parts.loop, 0);
+}
+
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason,
+                    void *user, void *in, size_t length)
+{
+    struct lws_context *context = wsi == NULL ? NULL : lws_get_context(wsi);
+    struct web *web = context == NULL ? NULL : lws_context_user(context);
+    struct visit *visit = wsi == NULL ? NULL : lws_get_opaque_user_data(wsi);
+
+    (void)user;
+    if (reason == LWS_CALLBACK_RAW_RX_FILE) {
+        turn(web);
+        return 0;
+    }
+    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS) {
+        (void)SSL_CTX_set_min_proto_version(user, TLS1_2_VERSION);
+        return 0;
+    }
+    if (visit == NULL) {
+        return 0;
+    }
+    if (reason == LWS_CALLBACK_WSI_DESTROY) {
+        visit_destroyed(visit);
+        return 0;
+    }
+    if (visit->killed) {
+        /* Closed by us, so that it is not the library's polite way. */
+        return 0;
+    }
+    switch ((int)reason) {
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        return on_confirm(visit, wsi, in);
+    case LWS_CALLBACK_HTTP:
+        return visit_head(visit);
+    case LWS_CALLBACK_HTTP_BODY:
+        return visit_body(visit, in, length);
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        return visit_writable(visit);
+    case LWS_CALLBACK_RAW_RX:
+        return upgrade_early(visit, in, length);
+    default:
+        return 0;
+    }
+}
+
+/* ---- accepting ----------------------------------------------------------- */
+
+static void accepted_main(void *user, int fd)
+{
+    visit_open(user, fd, false);
+}
+
+static void accepted_admin(void *user, int fd)
+{
+    visit_open(user, fd, true);
+}
+
+/* ---- life ---------------------------------------------------------------- */
+
+static const struct lws_protocols protocols[] = {
+    {.name = "orthrus", .callback = on_event, .rx_buffer_size = 0},
+    {0},
+};
+
+static void on_library_log(int level, const char *line)
+{
+    size_t length = strcspn(line, "\n");
+    log_line(level & LLL_ERR ? LOG_WARN : LOG_DEBUG, "libwebsockets",
+             log_bytes("text", line, length));
+}
+
+static bool create_context(struct web *web)
+{
+    const struct config *config = web->parts.config;
+    bool tls = config->tls_cert[0] != '\0';
+    struct lws_context_creation_info info;
+
+    memset(&info, 0, sizeof info);
+    info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+    info.protocols = protocols;
+    info.user = web;
+    info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   (tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0);
+    info.pt_serv_buf_size = SERVICE_BUFFER;
+    info.max_http_header_data2 = (unsigned)config->head_max;
+    info.max_http_header_pool2 = (unsigned)config->preauth_max + 256;
+    web->context = lws_create_context(&info);
+    if (web->context == NULL) {
+        return false;
+    }
+    info.options = LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG |
+                   LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
+    info.listen_accept_role = "raw-skt";
+    info.listen_accept_protocol = protocols[0].name;
+    info.keepalive_timeout = IDLE_TIMEOUT_S;
+    info.vhost_name = "orthrus";
+    if (tls) {
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_cert_filepath = config->tls_cert;
+        info.ssl_private_key_filepath = config->tls_key;
+        info.alpn = "http/1.1";
+    }
+    web->vhost = lws_create_vhost(web->context, &info);
+    return web->vhost != NULL;
+}
+
+struct web *web_open(const struct web_parts *parts, char error[WEB_ERROR_SIZE])
+{
+    struct web *web = calloc(1, sizeof *web);
+    lws_sock_file_fd_type nested;
+
+    if (web == NULL) {
+        (void)snprintf(error, WEB_ERROR_SIZE, "out of memory");
+        return NULL;
+    }
+    web->parts = *parts;
+    preauth_init(&web->preauth, (size_t)parts->config->preauth_max,
+                 (size_t)parts->config->preauth_per_address);
+    lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
+    nested.filefd = fcntl(loop_fd(parts->loop), F_DUPFD_CLOEXEC, 0);
+    if (!create_context(web) ||
+        lws_adopt_descriptor_vhost(web->vhost, LWS_ADOPT_RAW_FILE_DESC, nested,
+                                   protocols[0].name, NULL) == NULL ||
+        !acceptor_open(&web->main, parts->loop, parts->main_fd, accepted_main,
+                       web) ||
+        (parts->admin_fd >= 0 &&
+         !acceptor_open(&web->admin, parts->loop, parts->admin_fd,
+                        accepted_admin, web))) {
+        (void)snprintf(error, WEB_ERROR_SIZE,
+                       "cannot start the HTTP server: %s", strerror(errno));
+        web_close(web);
+        return NULL;
+    }
+    return web;
+}
+
+void web_close_listener(struct web *web)
+{
+    acceptor_close(&web->main);
+}
+
+static void on_wake(lws_sorted_usec_list_t *sul)
+{
+    turn(lws_container_of(sul, struct web, wake));
+}
+
+void web_run(struct web *web)
+{
+    while (!web->stopped) {
+        int wait_ms = loop_timeout_ms(web->parts.loop);
+        if (wait_ms < 0) {
+            lws_sul_cancel(&web->wake);
+        } else {
+            lws_sul_schedule(web->context, 0, &web->wake, on_wake,
+                             wait_ms == 0 ? 1 : (lws_usec_t)wait_ms * 1000);
+        }
+        if (lws_service(web->context, 0) < 0) {
+            break;
+        }
+    }
+}
+
+void web_stop(struct web *web)
+{
+    web->stopped = true;
+    lws_cancel_service(web->context);
+}
+
+void web_close(struct web *web)
+{
+    acceptor_close(&web->main);
+    acceptor_close(&web->admin);
+    if (web->context != NULL) {
+        lws_sul_cancel(&web->wake);
+        lws_context_destroy(web->context);
+    }
+    free(web);
+}
+
+struct web_counters web_counters(const struct web *web)
+{
+    struct web_counters counters = web->counters;
+
+    counters.preauth_evicted = web->preauth.evicted;
+    counters.preauth_refused = web->preauth.refused;
+    return counters;
+}
