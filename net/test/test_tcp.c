@@ -115,6 +115,7 @@ static void adopt(struct fixture *f, int family)
 {
     int fd[2];
     struct timeval patience = {.tv_sec = 10};
+    int room = 65536; /* of a kernel that would take all, there is no spill */
 
     if (family == AF_UNIX) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd),
@@ -124,6 +125,8 @@ static void adopt(struct fixture *f, int family)
         pair_tcp(fd);
     }
     setsockopt(fd[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd[1], SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     f->far = fd[1];
     assert_true(tcp_open(&f->tcp, f->loop, f->pool, fd[0], &ops, f));
 }
