@@ -217,18 +217,10 @@ def events_arrive_as_they_happen(run):
         tag = 'bb:e%s' % run.rig.name
         wait_for('the subscription', lambda: (
             run.engine().docker('tag', IMAGE, tag) or
-            raw_ready(events)), 20)
+            events.poll()), 20)
         assert events.output.startswith(b'image tag\n'), events.output
         events.popen.send_signal(signal.SIGINT)
         events.end()
-
-
-def raw_ready(spawned):
-    import select  # pylint: disable=import-outside-toplevel
-    out = spawned.popen.stdout
-    if select.select([out], [], [], 0.1)[0]:
-        spawned.output += os.read(out.fileno(), 65536)
-    return spawned.output
 
 
 @test('AC-17', rigs=UNFILTERED)

@@ -65,6 +65,13 @@ class Spawned:
             self.output += piece
         return self.output
 
+    def poll(self):
+        """All output so far, after a short look for more."""
+        out = self.popen.stdout
+        if select.select([out], [], [], 0.1)[0]:
+            self.output += os.read(out.fileno(), 65536)
+        return self.output
+
     def write(self, data):
         self.popen.stdin.write(data)
         self.popen.stdin.flush()

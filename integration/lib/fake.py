@@ -204,8 +204,8 @@ class Segments:
                 near, _ = self.socket.accept()
             except OSError:
                 return
-            unix = isinstance(self.target, str)
-            far = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
+            far = socket.socket(socket.AF_UNIX if isinstance(self.target, str)
+                                else socket.AF_INET)
             try:
                 far.connect(self.target)
             except OSError:
@@ -226,6 +226,7 @@ class Segments:
                 if not data:
                     sink.shutdown(socket.SHUT_WR)
                     break
+                self.before(data)
                 for at in range(0, len(data), self.size):
                     sink.sendall(data[at:at + self.size])
         except OSError:
@@ -239,5 +240,41 @@ class Segments:
             source.close()
             sink.close()
 
+    def before(self, data):
+        """What a subclass wants to do before data goes on."""
+
     def close(self):
         self.socket.close()
+
+
+def duplex_server(path):
+    """Hijacks any upgrade: sends as many bytes of the pattern as X-Size says
+    while it takes all that comes, then sends its SHA-256 and ends."""
+    def serve(connection):
+        request, rest = read_head(connection)
+        if request is None:
+            return
+        size = int(request.split(b'X-Size: ')[1].split(b'\r\n')[0])
+        connection.sendall(b'HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\n'
+                           b'Upgrade: tcp\r\n\r\n')
+        sender = threading.Thread(target=quietly, daemon=True, args=(
+            send_pattern, connection, size))
+        sender.start()
+        digest = hashlib.sha256(rest)
+        buffer = memoryview(bytearray(1 << 18))
+        while True:
+            got = connection.recv_into(buffer)
+            if not got:
+                break
+            digest.update(buffer[:got])
+        sender.join()
+        connection.sendall(digest.hexdigest().encode())
+    return UnixServer(path, serve)
+
+
+def quietly(function, *arguments):
+    """Runs it in a thread whose peer may go away."""
+    try:
+        function(*arguments)
+    except OSError:
+        pass

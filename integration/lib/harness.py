@@ -102,10 +102,26 @@ class Run:
         name = self.options.replace.get(name, name)
         return self.later(rig.make(self, name, **options))
 
+    def own_server(self, options=()):
+        """orthrusd for this test alone, without an agent."""
+        return self.later(rig.OurServer(self, options))
+
+    def own_agent(self, kind, server, key, docker, options=()):
+        """One more agent, of a kind as in rig.PAIRS."""
+        return self.later(rig.Agent(self, kind, server.connect_url(), key,
+                                    docker, options))
+
     def later(self, thing):
         """Has thing.close() called when the test ends."""
         self._closers.append(thing.close)
         return thing
+
+    def only_with(self, part):
+        """Skips a test that asks more of a server or an agent than the Go
+        programs do."""
+        kinds = rig.PAIRS[self.rig.name][:2]
+        if kinds[part == 'agent'] != 'ours':
+            raise Skip('the Go %s does not do this' % part)
 
     def note(self, text):
         """Prints a figure under the test's line."""

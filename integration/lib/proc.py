@@ -87,6 +87,27 @@ class Process:
     def fds(self):
         return len(os.listdir('/proc/%d/fd' % self.pid))
 
+    def listeners(self):
+        """The TCP addresses it listens on, as (hexadecimal address, port)."""
+        sockets = set()
+        folder = '/proc/%d/fd' % self.pid
+        for entry in os.listdir(folder):
+            try:
+                sockets.add(os.readlink(folder + '/' + entry))
+            except OSError:
+                pass
+        found = set()
+        for table in ('tcp', 'tcp6'):
+            with open('/proc/%d/net/%s' % (self.pid, table),
+                      encoding='ascii') as lines:
+                for line in list(lines)[1:]:
+                    words = line.split()
+                    if words[3] == '0A' and 'socket:[%s]' % words[
+                            9] in sockets:
+                        address, _, port = words[1].partition(':')
+                        found.add((address, int(port, 16)))
+        return found
+
     def _status(self, field):
         with open('/proc/%d/status' % self.pid, encoding='ascii') as status:
             for line in status:
