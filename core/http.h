@@ -61,7 +61,7 @@
     X(HTTP_HOST_TWICE, 400, "two Host headers; send one")                    \
     X(HTTP_HOST_VALUE, 400, "the Host header is not a host with a port")     \
     X(HTTP_CONNECTION_OPTIONS, 400,                                          \
-      "too many options in Connection; send fewer")                          \
+      "Connection is not a short list of header names; leave it out")        \
     X(HTTP_EXPECTATION, 417,                                                 \
       "Expect can only be 100-continue, and needs a body to wait for")       \
     /* framing */                                                            \
@@ -121,7 +121,7 @@ enum http_framing {
     HTTP_UNTIL_CLOSE /* responses only */
 };
 
-#define HTTP_CONNECTION_OPTIONS_MAX 16u
+#define HTTP_CONNECTION_MAX 128u /* bytes of Connection's options */
 
 struct http_request {
     enum http_method method;
@@ -133,8 +133,8 @@ struct http_request {
     bool close;            /* Connection: close */
     bool upgrade;          /* it names a protocol to upgrade to */
     bool expects_continue; /* Expect: 100-continue */
-    struct span options[HTTP_CONNECTION_OPTIONS_MAX]; /* of Connection */
-    size_t option_count;
+    uint8_t connection_length;
+    uint8_t connection[HTTP_CONNECTION_MAX]; /* its options, comma-separated */
 };
 
 /* Take apart a complete head (http_scan() found its end at `length`). The path
