@@ -35,20 +35,22 @@
 #include "core/policy.h"
 #include "core/span.h"
 
-#define FILTER_HEAD_MAX_DEFAULT (64u * 1024u) /* bytes; at least as much: T5 \
-                                               */
+#define FILTER_HEAD_MAX_DEFAULT                  \
+    (64u * 1024u) /* bytes; at least as much: T5 \
+                   */
 #define FILTER_HEAD_MAX_LEAST 1024u
-#define FILTER_ANSWER_MAX 2048u /* bytes of an answer of ours, head and body \
-                                 */
+#define FILTER_ANSWER_MAX                              \
+    2048u /* bytes of an answer of ours, head and body \
+           */
 
 /* Bytes to lend for heads of up to head_max. */
 #define FILTER_BUFFER_SIZE(head_max) ((size_t)(head_max) + FILTER_ANSWER_MAX)
 
 struct filter_config {
-    enum policy policy;
+    enum policy policy; /* not POLICY_ALLOW_ALL: that needs no filter */
     size_t head_max;    /* of requests (431) and responses (502), bytes */
-    const char *remedy; /* ends a 403: what its reader can do; must outlive the
-                           filter */
+    const char *remedy; /* ends a 403: what its reader can do, one line; must
+                           outlive the filter */
 };
 
 void filter_config_default(struct filter_config *config);
@@ -71,16 +73,14 @@ struct filter {
     size_t length; /* bytes of the head or answer in it */
     size_t done;   /* of them: sent on */
     struct http_scan scan;
-    struct http_body body;
+    struct http_body body;   /* of the response in progress */
     enum http_method method; /* of the request in progress */
-    bool request_sent;
-    bool response_begun; /* its bytes went to the client */
-    bool engine_reused;  /* it has answered a request before */
-    bool last;           /* end after this response */
+    bool engine_reused;      /* it has answered a request before */
+    bool last;               /* the request in progress is the last one */
     bool client_finished;
-    bool client_close; /* the client asked for an end after this response */
-    bool decided;      /* decision is fresh */
+    bool decided; /* decision was not asked for yet */
     struct filter_decision decision;
+    const char *problem;
 };
 
 void filter_init(struct filter *filter, const struct filter_config *config);
@@ -88,9 +88,10 @@ void filter_init(struct filter *filter, const struct filter_config *config);
 /* ---- the buffer ---------------------------------------------------------- */
 
 /* Lend FILTER_BUFFER_SIZE(config.head_max) bytes, or take them back with NULL.
- * Only while !filter_holds_buffer(). A filter without a buffer may be idle, in
- * the middle of a response's body, or over; it must have one during every call
- * that is marked with *. Lend it for life, or share a pool. */
+ * Only while !filter_holds_buffer(). The filter must have a buffer during every
+ * call that is marked with *, and needs none between them while it is idle, in
+ * the middle of a response's body, or over: lend it for life, or let all
+ * filters share one until one of them holds it. */
 void filter_lend(struct filter *filter, uint8_t *buffer);
 
 /* The bytes in the buffer matter: it may be neither changed nor taken back. */
@@ -107,8 +108,8 @@ size_t filter_from_client(struct filter *filter, const uint8_t *bytes,
 /* * The client finished (FIN), and every byte before that was taken. */
 void filter_client_finished(struct filter *filter);
 
-/* Bytes for the client that the filter holds: an answer of ours. Nothing may be
- * read from the engine while there are any. Report what was sent. */
+/* Bytes for the client that the filter holds: an answer of ours. They go after
+ * everything that filter_from_engine() let through. Report what was sent. */
 struct span filter_to_client(const struct filter *filter);
 void filter_sent_to_client(struct filter *filter, size_t length);
 
@@ -118,6 +119,7 @@ bool filter_next_decision(struct filter *filter,
 
 /* ---- the engine ---------------------------------------------------------- */
 
+/* There is a connection. Legal even if it is not wanted any more. */
 void filter_engine_opened(struct filter *filter);
 
 /* * It could not be opened. problem is one line for the client, without a
@@ -135,16 +137,24 @@ size_t filter_from_engine(struct filter *filter, const uint8_t *bytes,
                           size_t length);
 
 void filter_engine_finished(struct filter *filter); /* * recv said 0 */
-void filter_engine_failed(struct filter *filter);   /* * recv or send failed */
+
+/* * recv failed. If send did, read first: the engine may have answered before
+ * it closed, and recv then tells how it ended. */
+void filter_engine_failed(struct filter *filter);
 
 /* * It did not answer in your time. Only while FILTER_AWAITS_RESPONSE. */
 void filter_engine_timed_out(struct filter *filter);
 
-/* You closed it, because FILTER_WANTS_ENGINE_CLOSE is set, or because neither
- * that nor FILTER_WANTS_ENGINE is (it is idle, and you want to save it). */
+/* * You closed it, because FILTER_WANTS_ENGINE_CLOSE is set, or because it is
+ * idle and you want to save it. In the middle of a response that is a failure.
+ */
 void filter_engine_closed(struct filter *filter);
 
 /* ---- what is to be done -------------------------------------------------- */
+
+/* What was wrong with the engine, for the log: why the filter answered 502 or
+ * 504, or wants a reset. One line; NULL: nothing. */
+const char *filter_problem(const struct filter *filter);
 
 enum filter_wants {
     FILTER_WANTS_CLIENT = 1,        /* offer the client's bytes */
