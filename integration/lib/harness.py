@@ -104,10 +104,14 @@ class Run:
 
     def own_server(self, options=()):
         """orthrusd for this test alone, without an agent."""
+        if self.options.replace.get('server') == 'go':
+            return self.later(rig.GoServer(self))
         return self.later(rig.OurServer(self, options))
 
     def own_agent(self, kind, server, key, docker, options=()):
         """One more agent, of a kind as in rig.PAIRS."""
+        if kind == 'ours' and 'agent' in self.options.replace:
+            kind, options = self.options.replace['agent'], ()
         return self.later(rig.Agent(self, kind, server.connect_url(), key,
                                     docker, options))
 
@@ -184,7 +188,7 @@ def chosen(options):
     for case in TESTS:
         if case.slow and options.fast:
             continue
-        if options.only and case.rig_name != options.only:
+        if options.only and (case.rig_name or 'none') != options.only:
             continue
         if not options.pattern or any(
                 fnmatch.fnmatch(text, '*%s*' % options.pattern)

@@ -1,6 +1,7 @@
-"""A WebSocket client that sends exactly what it is told to."""
+"""WebSocket ends that send exactly what they are told to."""
 
 import base64
+import hashlib
 import os
 import socket
 import struct
@@ -50,35 +51,41 @@ class Refused(Exception):
         self.status, self.fields, self.body = status, fields, body
 
 
-class Client:
-    """One connection, upgraded."""
+class Peer:
+    """One end of a connection that is upgraded."""
 
-    def __init__(self, address, key, fields=None):
-        host, _, port = address.rpartition(':')
-        self.socket = socket.create_connection((host, int(port)), 15)
+    masks = True  # does this end mask what it sends?
+
+    def __init__(self, connection):
+        self.socket = connection
+        self.socket.settimeout(15)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = raw.Reader(self.socket)
-        self.socket.sendall(request(key, fields))
-        self.status, self.fields = self.reader.answer_head()
-        if self.status != 101:
-            body = self.reader.body(self.fields)
-            self.close()
-            raise Refused(self.status, self.fields, body)
         self.controls = []
 
     def send(self, payload, **how):
+        if not self.masks:
+            how.setdefault('mask', None)
         self.socket.sendall(frame(payload, **how))
 
     def receive_frame(self):
-        """(opcode, fin, payload) of the next frame. A server must not mask."""
+        """(opcode, fin, payload) of the next frame. A client must mask, a
+        server must not."""
         first, second = self.reader.exactly(2)
-        assert not second & 0x80 and not first & 0x70, (first, second)
+        assert bool(second & 0x80) != self.masks, second
+        assert not first & 0x70, first
         size = second & 127
         if size == 126:
             size = struct.unpack('>H', self.reader.exactly(2))[0]
         elif size == 127:
             size = struct.unpack('>Q', self.reader.exactly(8))[0]
-        return first & 15, bool(first & 0x80), self.reader.exactly(size)
+        mask = self.reader.exactly(4) if second & 0x80 else b''
+        payload = self.reader.exactly(size)
+        if any(mask):
+            key = (mask * (size // 4 + 1))[:size]
+            payload = (int.from_bytes(payload, 'big') ^ int.from_bytes(
+                key, 'big')).to_bytes(size, 'big')
+        return first & 15, bool(first & 0x80), payload
 
     def receive(self):
         """The payload of the next data frame; controls are kept aside."""
@@ -115,3 +122,41 @@ class Client:
 
     def close(self):
         self.socket.close()
+
+
+class Client(Peer):
+    """The end that dials; a Refused when it is not upgraded."""
+
+    def __init__(self, address, key, fields=None):
+        host, _, port = address.rpartition(':')
+        super().__init__(socket.create_connection((host, int(port)), 15))
+        self.socket.sendall(request(key, fields))
+        self.status, self.fields = self.reader.answer_head()
+        if self.status != 101:
+            body = self.reader.body(self.fields)
+            self.close()
+            raise Refused(self.status, self.fields, body)
+
+
+class Accepted(Peer):
+    """The end that is dialled; fields are those of the request."""
+
+    masks = False
+
+    def __init__(self, connection, answer=None):
+        """answer: bytes instead of the upgrade; then the end is of no use."""
+        super().__init__(connection)
+        lines = self.reader.until(b'\r\n\r\n').decode().split('\r\n')
+        self.line = lines[0]
+        self.fields = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(':')
+            self.fields[name.lower()] = value.strip()
+        if answer is None:
+            key = self.fields['sec-websocket-key'] + (
+                '258EAFA5-E914-47DA-95CA-C5AB0DC85B11')
+            digest = base64.b64encode(hashlib.sha1(key.encode()).digest())
+            answer = (b'HTTP/1.1 101 Switching Protocols\r\n'
+                      b'Upgrade: websocket\r\nConnection: Upgrade\r\n'
+                      b'Sec-WebSocket-Accept: ' + digest + b'\r\n\r\n')
+        self.socket.sendall(answer)

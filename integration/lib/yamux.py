@@ -1,5 +1,6 @@
-"""An agent that says exactly what a test tells it to."""
+"""An agent, and a server, that say exactly what a test tells them to."""
 
+import socket
 import struct
 
 from lib import ws
@@ -28,11 +29,11 @@ class Frame:
             self.length)
 
 
-class Agent:
-    """The client side of a session, frame by frame."""
+class Session:
+    """One side of a session, frame by frame."""
 
-    def __init__(self, address, key, fields=None):
-        self.ws = ws.Client(address, key, fields)
+    def __init__(self, end):
+        self.ws = end
         self.bytes = b''
         self.opcode = ws.BINARY
 
@@ -66,6 +67,23 @@ class Agent:
                 continue
             return frame
 
+    def wait_frame(self, kind, flag=0):
+        """The next frame of a kind, with a flag if one is given."""
+        while True:
+            frame = self.next(answer_pings=kind != PING)
+            if frame.kind == kind and (not flag or frame.flags & flag):
+                return frame
+
+    def close(self):
+        self.ws.close()
+
+
+class Agent(Session):
+    """The side that dials and takes streams."""
+
+    def __init__(self, address, key, fields=None):
+        super().__init__(ws.Client(address, key, fields))
+
     def accept(self):
         """The next new stream, acknowledged, its preface read; returns its
         id and what followed the preface in the same frame."""
@@ -82,12 +100,58 @@ class Agent:
         assert body[:1] == b'\x01', body[:20]
         return stream, body[1:]
 
-    def wait_frame(self, kind, flag=0):
-        """The next frame of a kind, with a flag if one is given."""
-        while True:
-            frame = self.next(answer_pings=kind != PING)
-            if frame.kind == kind and (not flag or frame.flags & flag):
-                return frame
+
+class Server(Session):
+    """The side that is dialled and opens streams."""
+
+    stream = 0
+
+    def open(self, preface=b'\x01'):
+        """Opens a stream and sends its preface; returns its id."""
+        self.stream += 2
+        self.send(WINDOW, SYN, self.stream, 0)
+        if preface:
+            self.data(self.stream, preface)
+        return self.stream
+
+    def read(self, stream, size=None):
+        """(bytes, flags) of one stream: until so many came, or until its
+        end, 'fin' or 'reset'. Credit is given back at once."""
+        body = b''
+        while size is None or len(body) < size:
+            frame = self.next()
+            if frame.stream != stream:
+                continue
+            if frame.body:
+                body += frame.body
+                self.send(WINDOW, 0, stream, len(frame.body))
+            if frame.flags & RST:
+                return body, 'reset'
+            if frame.flags & FIN:
+                return body, 'fin'
+        return body, ''
+
+
+class Listener:
+    """Where an agent dials: each connection is a Server or an answer."""
+
+    def __init__(self):
+        self.socket = socket.socket()
+        self.socket.bind(('127.0.0.1', 0))
+        self.socket.listen(16)
+        self.socket.settimeout(30)
+        self.address = '127.0.0.1:%d' % self.socket.getsockname()[1]
+        self.ends = []
+
+    def connect_url(self):
+        return 'ws://%s%s' % (self.address, ws.PATH)
+
+    def accept(self, answer=None):
+        end = ws.Accepted(self.socket.accept()[0], answer)
+        self.ends.append(end)
+        return Server(end) if answer is None else end
 
     def close(self):
-        self.ws.close()
+        self.socket.close()
+        for end in self.ends:
+            end.close()
