@@ -4,10 +4,10 @@
  * behind one is its owner's business: net/bridge.h puts a socket there, the
  * agent puts its policy filter between. In the link, user is the struct conn.
  *
- * The operations are called by the transport. Each may call any conn_ function
- * for any connection of this or another transport. Functions below report what
- * happened: they forward to core/link.h and see to it that the transport acts
- * on the consequences in this turn of the loop.
+ * The operations are called by the transport. They may call conn_ functions for
+ * any connection, but read() and write() not conn_closed(). The functions
+ * report what happened: they forward to core/link.h and see to it that the
+ * transport acts on the consequences in this turn of the loop.
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -30,8 +30,8 @@ enum conn_result {
 };
 
 struct conn_ops {
-    /* Put up to capacity (>= 1) bytes at bytes; *length says how many, 0 is
-     * allowed; the result says what comes after them. */
+    /* Put up to capacity (>= 1) bytes at bytes; *length says how many, the
+     * result what comes after them. 0 is allowed, but not with CONN_MORE. */
     enum conn_result (*read)(struct conn *conn, uint8_t *bytes, size_t capacity,
                              size_t *length);
     /* Take the bytes of count spans, in order, all of them: what cannot go on

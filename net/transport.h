@@ -15,9 +15,11 @@
  * (X18). From the peer: one large read, slices go to the connections from where
  * they lie.
  *
- * The owner's operations are called from the loop only. step() and ended() are
- * the last thing a burst does: in ended() the transport may be freed, and in
- * both anything else may be called.
+ * The owner's operations are called from the loop only, and may call anything;
+ * the transport and its link may be freed in ended(), which is the very last
+ * call.
+ *
+ * Time: the link must have been given loop_now_ms() from the start.
  */
 #ifndef NET_TRANSPORT_H
 #define NET_TRANSPORT_H
@@ -64,7 +66,7 @@ struct transport_ops {
     void (*offered)(struct transport *transport, uint32_t id);
     /* After each burst: the link may have changed. Server: agent_step() and
      * what agent_wants() says; agent: transport_close() once link_wants() has
-     * LINK_IS_OVER. May be NULL. */
+     * LINK_IS_OVER. Nothing is freed here. May be NULL. */
     void (*step)(struct transport *transport);
     /* The descriptor and every connection are closed: free it and the link. */
     void (*ended)(struct transport *transport);
@@ -82,24 +84,32 @@ struct transport { /* fields belong to transport.c, but user */
     struct link *link;
     SSL *ssl; /* NULL: plain */
     struct loop_watch watch;
-    struct loop_timer timer;          /* the link's deadline, or the linger */
-    struct loop_task burst;           /* there is something to do */
-    struct transport_buffer *pending; /* output that the kernel did not take */
+    struct loop_timer timer; /* the link's deadline, or the linger's end */
+    struct loop_task burst;  /* there is something to do */
+    struct transport_buffer *early;   /* input that came before us, or NULL */
+    struct transport_buffer *pending; /* output the kernel did not take, or
+                                         NULL */
     struct ws ws;
     struct transport_counters counters;
     uint64_t linger_until_ms;
-    const char *reason; /* why it was lost, for the log; NULL: it was not */
-    uint16_t peer_code; /* of the peer's close frame; 0: none came */
-    uint8_t state;
-    bool readable, writable;
+    const char *reason; /* read-only: why it was lost, for people; or NULL */
+    int error;          /* read-only: errno with reason, 0: none */
+    int fd;
+    uint16_t peer_code;  /* read-only: of the peer's close frame; 0: none */
+    uint16_t close_code; /* of ours, once nothing else is owed */
+    uint8_t phase;
+    bool readable, writable; /* as far as we know */
+    bool hung_up; /* a short read does not mean that nothing follows */
+    bool in_burst;
+    bool tls_failed; /* nothing more may be sent, not even close_notify */
 };
 
 /* Start. Takes fd and ssl (handshake done; NULL: plain; SSL_free()d with the
  * transport; modes and descriptor are set here). early: bytes of the WebSocket
- * that the HTTP library had already read, copied or consumed before this
- * returns. role: WS_SERVER for the side that accepted. link: in any state, it
- * must outlive the transport. user and ops stay as given. False (errno): fd and
- * ssl are still yours. No operation is called from within. */
+ * that the HTTP library had already read and decrypted; they are copied. role:
+ * WS_SERVER for the side that accepted. link: in any state, it must outlive the
+ * transport. user and ops stay as given. False (errno): fd and ssl are still
+ * yours. No operation is called from within. */
 bool transport_open(struct transport *transport, struct transport_pool *pool,
                     int fd, SSL *ssl, enum ws_role role, struct link *link,
                     struct span early, const struct transport_ops *ops,
@@ -119,5 +129,6 @@ void transport_close(struct transport *transport, enum ws_close_code code);
 void transport_abort(struct transport *transport);
 
 struct link *transport_link(const struct transport *transport);
+uint64_t transport_now_ms(const struct transport *transport);
 
 #endif

@@ -228,7 +228,7 @@ static void more_of_one_event_than_a_burst_is_counted(void **state)
 
 static void events_beyond_the_table_share_entries(void **state)
 {
-    static char names[600][8];
+    static char names[600][16];
     (void)state;
     open_log(LOG_TEXT, LOG_INFO, 0);
 

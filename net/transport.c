@@ -1,0 +1,787 @@
+/* IMPLEMENTATION NOTES
+ *
+ * Everything happens in the burst, a task of the loop: receive, send, tell the
+ * connections what changed, hang up if it is time, look at the clock, step().
+ * An event of the socket or a call of conn_*() only asks for a burst in this
+ * turn, so that what several connections have to say goes out in one message.
+ * Sending comes before telling: a socket that became readable and was emptied
+ * has not changed. What is left when a burst has used its turn asks for the
+ * next one.
+ *
+ * Phases: OPEN; CLOSING (flush what is owed, our close frame last); LINGERING
+ * (all of it is sent; wait for the peer's end, so that our close() does not
+ * reset what it has not read yet); CLOSED (no descriptor, connections still
+ * end); ENDED.
+ *
+ * An output buffer holds one message: room for its header, the payload, room
+ * for control frames, which go behind it. start and end are what is not sent
+ * yet. What the kernel refuses stays where it is: the transport keeps the
+ * buffer and the pool makes another.
+ */
+#include "net/transport.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/contract.h"
+#include "core/wire.h"
+#include "net/socket.h"
+
+#define SPANS_MAX 64u       /* gathered for one write: of adjoining frames */
+#define FREE_BUFFERS_MAX 4u /* kept for the next message */
+#define RANDOM_SIZE 4096u
+#define MASK_SIZE 4u
+#define READ_MIN 2048u /* a message that has less room left is full */
+#define TLS_READ_SIZE 65536u
+#define CONTROL_ROOM (2 * (WS_HEADER_MAX + WS_CONTROL_PAYLOAD_MAX))
+
+enum phase { OPEN, CLOSING, LINGERING, CLOSED, ENDED };
+
+struct transport_buffer {
+    struct transport_buffer *next; /* free ones */
+    size_t start, end;
+    uint8_t bytes[];
+};
+
+struct transport_pool {
+    struct loop *loop;
+    struct spill_pool *spills;
+    struct transport_config config;
+    struct transport_buffer *free;
+    unsigned free_count;
+    size_t random_left;
+    uint8_t random[RANDOM_SIZE];
+    uint8_t receive[];
+};
+
+/* ---- pool ---------------------------------------------------------------- */
+
+void transport_config_default(struct transport_config *config)
+{
+    *config = (struct transport_config){
+        .receive_max = 262144,
+        .message_max = 65536,
+        .messages_max = 4,
+        .notsent_lowat = 131072,
+        .user_timeout_ms = 20000,
+        .linger_ms = 1000,
+    };
+}
+
+struct transport_pool *
+transport_pool_create(struct loop *loop, struct spill_pool *spills,
+                      const struct transport_config *config)
+{
+    struct transport_pool *pool;
+
+    REQUIRE(config->receive_max >= 4096);
+    REQUIRE(config->message_max >= 4096);
+    REQUIRE(config->messages_max > 0);
+
+    pool = calloc(1, sizeof *pool + config->receive_max);
+    if (pool != NULL) {
+        pool->loop = loop;
+        pool->spills = spills;
+        pool->config = *config;
+    }
+    return pool;
+}
+
+void transport_pool_destroy(struct transport_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    while (pool->free != NULL) {
+        struct transport_buffer *buffer = pool->free;
+        pool->free = buffer->next;
+        free(buffer);
+    }
+    free(pool);
+}
+
+struct loop *transport_pool_loop(struct transport_pool *pool)
+{
+    return pool->loop;
+}
+
+struct spill_pool *transport_pool_spills(struct transport_pool *pool)
+{
+    return pool->spills;
+}
+
+/* NULL: no memory. */
+static struct transport_buffer *take_buffer(struct transport_pool *pool)
+{
+    struct transport_buffer *buffer = pool->free;
+
+    if (buffer != NULL) {
+        pool->free = buffer->next;
+        pool->free_count--;
+        return buffer;
+    }
+    return malloc(sizeof *buffer + WS_HEADER_MAX + pool->config.message_max +
+                  CONTROL_ROOM);
+}
+
+static void give_buffer(struct transport_pool *pool,
+                        struct transport_buffer *buffer)
+{
+    if (pool->free_count == FREE_BUFFERS_MAX) {
+        free(buffer);
+        return;
+    }
+    buffer->next = pool->free;
+    pool->free = buffer;
+    pool->free_count++;
+}
+
+/* Four unpredictable bytes (RFC 6455 10.3), used once; NULL: no entropy. */
+static const uint8_t *take_mask(struct transport_pool *pool)
+{
+    if (pool->random_left < MASK_SIZE) {
+        if (RAND_bytes(pool->random, RANDOM_SIZE) != 1) {
+            return NULL;
+        }
+        pool->random_left = RANDOM_SIZE;
+    }
+    pool->random_left -= MASK_SIZE;
+    return pool->random + pool->random_left;
+}
+
+/* ---- hanging up ---------------------------------------------------------- */
+
+struct link *transport_link(const struct transport *transport)
+{
+    return transport->link;
+}
+
+uint64_t transport_now_ms(const struct transport *transport)
+{
+    return loop_now_ms(transport->pool->loop);
+}
+
+void transport_wake(struct transport *transport)
+{
+    if (!transport->in_burst && transport->phase != ENDED) {
+        loop_defer(transport->pool->loop, &transport->burst);
+    }
+}
+
+static void hang_up(struct transport *transport, bool reset)
+{
+    if (transport->phase >= CLOSED) {
+        return;
+    }
+    transport->phase = CLOSED;
+    link_fail(transport->link, STATUS_TRANSPORT_LOST);
+    loop_remove(transport->pool->loop, &transport->watch);
+    SSL_free(transport->ssl);
+    transport->ssl = NULL;
+    if (reset) {
+        socket_reset(transport->fd);
+    } else {
+        (void)close(transport->fd);
+    }
+    if (transport->pending != NULL) {
+        give_buffer(transport->pool, transport->pending);
+        transport->pending = NULL;
+    }
+    free(transport->early);
+    transport->early = NULL;
+}
+
+/* The socket is of no more use. error: errno, or 0. */
+static void lose(struct transport *transport, const char *reason, int error)
+{
+    if (transport->phase == OPEN) {
+        transport->reason = reason;
+        transport->error = error;
+    }
+    hang_up(transport, false);
+}
+
+static void begin_close(struct transport *transport)
+{
+    transport->phase = CLOSING;
+    transport->linger_until_ms =
+        transport_now_ms(transport) + transport->pool->config.linger_ms;
+}
+
+void transport_close(struct transport *transport, enum ws_close_code code)
+{
+    if (transport->phase != OPEN) {
+        return;
+    }
+    link_fail(transport->link, STATUS_SHUT_DOWN);
+    transport->close_code = (uint16_t)code;
+    begin_close(transport);
+    transport_wake(transport);
+}
+
+void transport_abort(struct transport *transport)
+{
+    hang_up(transport, true);
+    transport_wake(transport);
+}
+
+/* ---- the socket, with or without TLS ------------------------------------- */
+
+/* What an SSL call that returned result wants. Both directions wait for the
+ * next event, whichever it is: a record of the protocol itself may hold up
+ * either. */
+static void tls_pause(struct transport *transport, int result, bool *able)
+{
+    int error = SSL_get_error(transport->ssl, result);
+
+    *able = false;
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+        return;
+    }
+    if (error != SSL_ERROR_ZERO_RETURN) {
+        transport->tls_failed = true;
+    }
+    lose(transport,
+         error == SSL_ERROR_SSL ? "TLS error"
+                                : "the peer closed the connection",
+         error == SSL_ERROR_SYSCALL ? errno : 0);
+}
+
+static size_t tls_receive(struct transport *transport, uint8_t *bytes,
+                          size_t capacity)
+{
+    size_t total = 0;
+
+    while (total < capacity && transport->phase < CLOSED) {
+        size_t room = capacity - total;
+        size_t length = 0;
+        ERR_clear_error();
+        int result = SSL_read_ex(transport->ssl, bytes + total, room, &length);
+        if (result != 1) {
+            tls_pause(transport, result, &transport->readable);
+            break;
+        }
+        total += length;
+    }
+    return total;
+}
+
+/* Up to capacity bytes; 0: none now, or the connection is lost. */
+static size_t receive_bytes(struct transport *transport, uint8_t *bytes,
+                            size_t capacity)
+{
+    ssize_t received;
+
+    if (transport->ssl != NULL) {
+        return tls_receive(transport, bytes, capacity);
+    }
+    received = recv(transport->fd, bytes, capacity, 0);
+    if (received > 0) {
+        return (size_t)received;
+    }
+    if (received == 0) {
+        lose(transport, "the peer closed the connection", 0);
+    } else if (errno == EAGAIN) {
+        transport->readable = false;
+    } else if (errno != EINTR) {
+        lose(transport, "the connection failed", errno);
+    }
+    return 0;
+}
+
+static void tls_send(struct transport *transport,
+                     struct transport_buffer *buffer)
+{
+    while (buffer->start < buffer->end && transport->writable) {
+        size_t sent = 0;
+        ERR_clear_error();
+        int result = SSL_write_ex(transport->ssl, buffer->bytes + buffer->start,
+                                  buffer->end - buffer->start, &sent);
+        if (result != 1) {
+            tls_pause(transport, result, &transport->writable);
+            return;
+        }
+        buffer->start += sent;
+    }
+}
+
+static void send_bytes(struct transport *transport,
+                       struct transport_buffer *buffer)
+{
+    size_t length = buffer->end - buffer->start;
+    ssize_t sent;
+
+    if (transport->ssl != NULL) {
+        tls_send(transport, buffer);
+        return;
+    }
+    do {
+        sent = send(transport->fd, buffer->bytes + buffer->start, length,
+                    MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent >= 0) {
+        buffer->start += (size_t)sent;
+        transport->writable = (size_t)sent == length;
+    } else if (errno == EAGAIN) {
+        transport->writable = false;
+    } else {
+        lose(transport, "the connection failed", errno);
+    }
+}
+
+/* ---- receiving ----------------------------------------------------------- */
+
+/* Slices for one connection, which go to it together: a peer may cut a frame
+ * into many small messages. They stay where they were received. */
+struct gathered {
+    struct conn *conn;
+    size_t count, length;
+    struct span spans[SPANS_MAX];
+};
+
+static void deliver(struct transport *transport, struct gathered *gathered)
+{
+    struct conn *conn = gathered->conn;
+
+    if (gathered->count > 0) {
+        size_t taken = conn->ops->write(conn, gathered->spans, gathered->count);
+        REQUIRE(taken <= gathered->length);
+        link_written(transport->link, conn->id, taken);
+    }
+    gathered->count = 0;
+    gathered->length = 0;
+}
+
+static void gather(struct transport *transport, struct gathered *gathered,
+                   struct conn *conn, struct span data)
+{
+    if (conn != gathered->conn || gathered->count == SPANS_MAX) {
+        deliver(transport, gathered);
+        gathered->conn = conn;
+    }
+    gathered->spans[gathered->count++] = data;
+    gathered->length += data.length;
+}
+
+static void take_payload(struct transport *transport, struct span payload,
+                         struct gathered *gathered)
+{
+    struct link *link = transport->link;
+    struct link_event event;
+
+    while (link_receive(link, transport_now_ms(transport), &payload, &event)) {
+        switch (event.kind) {
+        case LINK_OFFERED:
+            if (transport->ops->offered == NULL || transport->phase != OPEN) {
+                link_refuse(link, event.conn);
+            } else {
+                transport->ops->offered(transport, event.conn);
+            }
+            break;
+        case LINK_DATA:
+            gather(transport, gathered, event.user, event.data);
+            break;
+        }
+    }
+}
+
+static void take_bytes(struct transport *transport, uint8_t *bytes,
+                       size_t length)
+{
+    struct gathered gathered;
+    struct ws_event event;
+
+    gathered.conn = NULL;
+    gathered.count = 0;
+    gathered.length = 0;
+    transport->counters.bytes_in += length;
+    while (ws_receive(&transport->ws, &bytes, &length, &event)) {
+        switch (event.kind) {
+        case WS_DATA:
+            take_payload(transport, event.data, &gathered);
+            break;
+        case WS_CLOSED:
+            transport->peer_code = event.code;
+            if (transport->phase == OPEN) {
+                transport->reason = event.reason != NULL
+                                        ? event.reason
+                                        : "the peer closed the WebSocket";
+                link_fail(transport->link, STATUS_TRANSPORT_LOST);
+                begin_close(transport);
+            }
+            break;
+        }
+    }
+    deliver(transport, &gathered);
+}
+
+static void receive(struct transport *transport)
+{
+    struct transport_pool *pool = transport->pool;
+    struct transport_buffer *early = transport->early;
+    size_t length;
+
+    if (early != NULL) {
+        transport->early = NULL;
+        take_bytes(transport, early->bytes, early->end);
+        free(early);
+    }
+    if (!transport->readable || transport->phase >= CLOSED) {
+        return;
+    }
+    length = receive_bytes(transport, pool->receive, pool->config.receive_max);
+    if (length > 0) {
+        /* Less than asked for is all there was; an end of file or an error
+         * that comes later makes an event of its own. */
+        if (transport->ssl == NULL && length < pool->config.receive_max &&
+            !transport->hung_up) {
+            transport->readable = false;
+        }
+        take_bytes(transport, pool->receive, length);
+    }
+}
+
+/* ---- sending ------------------------------------------------------------- */
+
+static void read_conn(struct transport *transport, const struct link_read *read,
+                      uint8_t *frame, size_t room, size_t *used)
+{
+    struct link *link = transport->link;
+    struct conn *conn = read->user;
+    size_t capacity = read->quota < room ? read->quota : room;
+    size_t length = 0;
+    enum conn_result result =
+        conn->ops->read(conn, frame + WIRE_HEADER_SIZE, capacity, &length);
+
+    REQUIRE(length <= capacity && (length > 0 || result != CONN_MORE));
+
+    if (length > 0) {
+        *used += link_emit_data(link, read->conn, frame, length);
+    }
+    switch (result) {
+    case CONN_MORE:
+        break;
+    case CONN_DRAINED:
+        link_drained(link, read->conn);
+        break;
+    case CONN_FINISHED:
+        link_finished(link, read->conn);
+        break;
+    case CONN_FAILED:
+        link_failed(link, read->conn);
+        break;
+    }
+}
+
+/* Frames of the link, control first, then sockets in their turn, as long as
+ * there is decent room. Ends: each round fills a part of the message or takes a
+ * socket out of turn. */
+static size_t fill(struct transport *transport, uint8_t *payload)
+{
+    size_t capacity = transport->pool->config.message_max;
+    uint64_t now_ms = transport_now_ms(transport);
+    struct link *link = transport->link;
+    struct link_read read;
+    size_t used = 0;
+
+    for (;;) {
+        used += link_emit(link, now_ms, payload + used, capacity - used);
+        if (capacity - used < READ_MIN || !link_next_read(link, &read)) {
+            return used;
+        }
+        read_conn(transport, &read, payload + used,
+                  capacity - used - WIRE_HEADER_SIZE, &used);
+    }
+}
+
+static bool may_send_data(const struct transport *transport)
+{
+    return !transport->ws.close_sent;
+}
+
+/* One message with all that fits, and WebSocket control frames behind it.
+ * False: there was nothing to send, or the transport is lost. */
+static bool make_message(struct transport *transport,
+                         struct transport_buffer *buffer)
+{
+    struct transport_pool *pool = transport->pool;
+    struct ws *ws = &transport->ws;
+    uint8_t *payload = buffer->bytes + WS_HEADER_MAX;
+    size_t used = may_send_data(transport) ? fill(transport, payload) : 0;
+    const uint8_t *mask = NULL;
+
+    if (transport->phase == CLOSING && transport->close_code != 0 &&
+        (link_wants(transport->link) & LINK_WANTS_OUTPUT) == 0) {
+        ws_close(ws, transport->close_code);
+    }
+    if (used == 0 && !ws_wants_output(ws)) {
+        return false;
+    }
+    if (ws->role == WS_CLIENT && (mask = take_mask(pool)) == NULL) {
+        lose(transport, "no random numbers", 0);
+        return false;
+    }
+    buffer->start = WS_HEADER_MAX;
+    buffer->end = WS_HEADER_MAX + used;
+    if (used > 0) {
+        buffer->start -= ws_wrap(ws, payload, used, mask);
+        transport->counters.messages_out++;
+    }
+    if (ws_wants_output(ws)) {
+        if (ws->role == WS_CLIENT && (mask = take_mask(pool)) == NULL) {
+            lose(transport, "no random numbers", 0);
+            return false;
+        }
+        buffer->end += ws_emit_control(ws, buffer->bytes + buffer->end,
+                                       CONTROL_ROOM, mask);
+    }
+    transport->counters.bytes_out += buffer->end - buffer->start;
+    return true;
+}
+
+static bool flush_pending(struct transport *transport)
+{
+    struct transport_buffer *buffer = transport->pending;
+
+    if (buffer == NULL) {
+        return true;
+    }
+    if (transport->writable && transport->phase < CLOSED) {
+        send_bytes(transport, buffer);
+    }
+    if (transport->pending == NULL || buffer->start < buffer->end) {
+        return false; /* lost, or not all went out */
+    }
+    transport->pending = NULL;
+    give_buffer(transport->pool, buffer);
+    return true;
+}
+
+static bool wants_output(const struct transport *transport)
+{
+    if (transport->phase >= LINGERING) {
+        return false;
+    }
+    return transport->pending != NULL || ws_wants_output(&transport->ws) ||
+           (may_send_data(transport) &&
+            ((link_wants(transport->link) & LINK_WANTS_OUTPUT) != 0 ||
+             (transport->phase == CLOSING && transport->close_code != 0)));
+}
+
+static void send_messages(struct transport *transport)
+{
+    struct transport_pool *pool = transport->pool;
+
+    for (unsigned i = 0; i < pool->config.messages_max; i++) {
+        if (!wants_output(transport) || !transport->writable ||
+            !flush_pending(transport)) {
+            return;
+        }
+        struct transport_buffer *buffer = take_buffer(pool);
+        if (buffer == NULL) {
+            lose(transport, "out of memory", 0);
+            return;
+        }
+        if (!make_message(transport, buffer)) {
+            give_buffer(pool, buffer);
+            return;
+        }
+        transport->pending = buffer;
+        (void)flush_pending(transport);
+    }
+}
+
+/* ---- the burst ----------------------------------------------------------- */
+
+static void tell_changes(struct transport *transport)
+{
+    struct link_change change;
+
+    while (link_next_change(transport->link, &change)) {
+        struct conn *conn = change.user;
+        conn->ops->change(conn, change.wants, change.status);
+    }
+}
+
+/* All that was owed is sent: say so to TLS and TCP, and wait for the peer. */
+static void finish_close(struct transport *transport)
+{
+    if (transport->ssl != NULL && !transport->tls_failed) {
+        ERR_clear_error();
+        (void)SSL_shutdown(transport->ssl);
+    }
+    (void)shutdown(transport->fd, SHUT_WR);
+    transport->phase = LINGERING;
+}
+
+static void move_on(struct transport *transport)
+{
+    if (transport->phase == CLOSING && !wants_output(transport)) {
+        finish_close(transport);
+    }
+    bool answered = transport->close_code != 0 && ws_is_over(&transport->ws);
+    bool late = transport_now_ms(transport) >= transport->linger_until_ms;
+    if ((transport->phase == LINGERING && (answered || late)) ||
+        (transport->phase == CLOSING && late)) {
+        hang_up(transport, false);
+    }
+}
+
+/* The timer is not moved for a deadline that only became later, which every
+ * received byte makes it: it then fires once in vain. */
+static void set_timer(struct transport *transport)
+{
+    uint64_t at_ms = link_deadline(transport->link);
+
+    if ((transport->phase == CLOSING || transport->phase == LINGERING) &&
+        transport->linger_until_ms < at_ms) {
+        at_ms = transport->linger_until_ms;
+    }
+    if (at_ms != UINT64_MAX &&
+        (!transport->timer.running || at_ms < transport->timer.at_ms)) {
+        loop_timer_set(transport->pool->loop, &transport->timer, at_ms);
+    }
+}
+
+static bool has_more_to_do(const struct transport *transport)
+{
+    if (transport->phase >= CLOSED) {
+        return false;
+    }
+    return transport->readable ||
+           (transport->writable && wants_output(transport));
+}
+
+static void run_burst(void *user)
+{
+    struct transport *transport = user;
+    struct loop *loop = transport->pool->loop;
+
+    transport->in_burst = true;
+    if (link_deadline(transport->link) <= loop_now_ms(loop)) {
+        link_tick(transport->link, loop_now_ms(loop));
+    }
+    receive(transport);
+    send_messages(transport);
+    tell_changes(transport);
+    move_on(transport);
+    tell_changes(transport); /* a transport that was lost resets them all */
+    set_timer(transport);
+    transport->in_burst = false;
+    if (has_more_to_do(transport)) {
+        loop_defer(loop, &transport->burst);
+    }
+    if (transport->ops->step != NULL) {
+        transport->ops->step(transport);
+    }
+    if (transport->phase == CLOSED && link_conn_count(transport->link) == 0) {
+        transport->phase = ENDED;
+        loop_timer_stop(loop, &transport->timer);
+        loop_cancel(loop, &transport->burst);
+        transport->ops->ended(transport);
+    }
+}
+
+static void on_ready(void *user, uint32_t events)
+{
+    struct transport *transport = user;
+
+    if ((events & EPOLLOUT) != 0) {
+        transport->writable = true;
+    }
+    if ((events & ~(uint32_t)EPOLLOUT) != 0 || transport->ssl != NULL) {
+        transport->readable = true;
+    }
+    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        transport->hung_up = true;
+    }
+    if (transport->readable || wants_output(transport)) {
+        transport_wake(transport);
+    }
+}
+
+static void on_timer(void *user)
+{
+    transport_wake(user);
+}
+
+/* ---- opening ------------------------------------------------------------- */
+
+static bool adopt_tls(SSL *ssl, int fd)
+{
+    ERR_clear_error();
+    if (SSL_set_fd(ssl, fd) != 1) {
+        errno = ENOMEM;
+        return false;
+    }
+    /* What closed the HTTP library's side of it does not concern ours. */
+    SSL_set_shutdown(ssl, 0);
+    /* Whether the end was meant is for the WebSocket to say. */
+    (void)SSL_set_options(ssl, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    (void)SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                SSL_MODE_RELEASE_BUFFERS);
+    /* One system call for several records. */
+    SSL_set_default_read_buffer_len(ssl, TLS_READ_SIZE);
+    SSL_set_read_ahead(ssl, 1);
+    return true;
+}
+
+/* Refused by a unix socket, where none of it matters. */
+static void set_options(int fd, const struct transport_config *config)
+{
+    socket_no_delay(fd);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+                     &config->user_timeout_ms, sizeof config->user_timeout_ms);
+    if (config->notsent_lowat > 0) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
+                         &config->notsent_lowat, sizeof config->notsent_lowat);
+    }
+}
+
+bool transport_open(struct transport *transport, struct transport_pool *pool,
+                    int fd, SSL *ssl, enum ws_role role, struct link *link,
+                    struct span early, const struct transport_ops *ops,
+                    void *user)
+{
+    *transport = (struct transport){
+        .user = user,
+        .ops = ops,
+        .pool = pool,
+        .link = link,
+        .watch = {.ready = on_ready, .user = transport},
+        .timer = {.fire = on_timer, .user = transport},
+        .burst = {.run = run_burst, .user = transport},
+        .fd = fd,
+        .phase = OPEN,
+        .readable = true,
+        .writable = true,
+    };
+    ws_init(&transport->ws, role);
+    if (early.length > 0) {
+        struct transport_buffer *buffer = malloc(sizeof *buffer + early.length);
+        if (buffer == NULL) {
+            return false;
+        }
+        memcpy(buffer->bytes, early.bytes, early.length);
+        buffer->end = early.length;
+        transport->early = buffer;
+    }
+    if ((ssl != NULL && !adopt_tls(ssl, fd)) ||
+        !loop_add(pool->loop, &transport->watch, fd,
+                  EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) {
+        free(transport->early);
+        return false;
+    }
+    transport->ssl = ssl;
+    set_options(fd, &pool->config);
+    transport_wake(transport);
+    return true;
+}
