@@ -22,8 +22,8 @@ def ps_and_version_are_the_engines_own(run):
     for client in each_client():
         both(run, 'ps', '-a', '--no-trunc', '--format',
              '{{.ID}} {{.Image}} {{.Names}} {{.Command}}', client=client)
-        both(run, 'images', '--no-trunc', '--format', '{{.ID}} {{.Repository}}',
-             client=client)
+        both(run, 'images', '--no-trunc', '--format',
+             '{{.ID}} {{.Repository}}', client=client)
         answer = both(run, 'version', '-f', '{{.Client.APIVersion}} '
                       '{{.Server.Version}} {{.Server.APIVersion}}',
                       client=client)
