@@ -44,6 +44,7 @@ enum engine {
 #define QUOTE_MAX 256u       /* bytes of a path or problem that we repeat */
 #define ANSWER_HEAD_MAX 192u /* bytes of our own head */
 
+#ifdef INVARIANTS
 static void invariant(const struct filter *filter)
 {
     INVARIANT(filter->state <= BROKEN);
@@ -58,6 +59,7 @@ static void invariant(const struct filter *filter)
               filter->engine == OPEN);
     INVARIANT(filter->buffer != NULL || !filter_holds_buffer(filter));
 }
+#endif
 
 void filter_config_default(struct filter_config *config)
 {
@@ -81,6 +83,7 @@ void filter_init(struct filter *filter, const struct filter_config *config)
 {
     REQUIRE(config->policy != POLICY_ALLOW_ALL);
     REQUIRE(config->head_max >= FILTER_HEAD_MAX_LEAST);
+    REQUIRE(config->remedy != NULL);
     memset(filter, 0, sizeof *filter);
     filter->config = *config;
     await_request(filter);

@@ -51,10 +51,9 @@ static bool is_alphanumeric(uint8_t byte)
            (byte >= '0' && byte <= '9');
 }
 
-/* Is byte one of these? Not the terminator, as strchr() would have it. */
 static bool is_one_of(uint8_t byte, const char *bytes)
 {
-    return byte != '\0' && strchr(bytes, byte) != NULL;
+    return memchr(bytes, byte, strlen(bytes)) != NULL;
 }
 
 static bool is_token_byte(uint8_t byte) /* RFC 9110 5.6.2 */
@@ -492,7 +491,8 @@ static enum http_fault take_host(struct request_fields *fields,
     return HTTP_OK;
 }
 
-/* Copy the options: the field itself is gone once the head is rewritten. */
+/* Copy the options: the field itself is gone once the head is rewritten. They
+ * name fields to be left out, and Host must not be one. */
 static enum http_fault take_connection(struct http_request *request,
                                        struct span value)
 {
@@ -501,9 +501,9 @@ static enum http_fault take_connection(struct http_request *request,
     while (next_option(&value, &option)) {
         uint8_t *end = request->connection + request->connection_length;
 
-        if (!is_token(option) ||
+        if (!is_token(option) || http_is(option, "host") ||
             option.length + 1 >
-                HTTP_CONNECTION_MAX - request->connection_length) {
+                HTTP_CONNECTION_MAX - (size_t)request->connection_length) {
             return HTTP_CONNECTION_OPTIONS;
         }
         memcpy(end, option.bytes, option.length);

@@ -86,8 +86,8 @@ static size_t version_length(struct span path)
     size_t at = 2;
 
     /* the shortest is /v1.0/, and each step looks one byte further */
-    if (path.length < 6 || bytes[0] != '/' || bytes[1] != 'v' ||
-        bytes[at] == '0' || !is_digit(bytes[at])) {
+    if (path.length < 6 || bytes[1] != 'v' || bytes[at] == '0' ||
+        !is_digit(bytes[at])) {
         return 0;
     }
     at++;

@@ -36,6 +36,7 @@ static bool is_control(uint8_t opcode)
     return (opcode & CONTROL_BIT) != 0;
 }
 
+#ifdef INVARIANTS
 static void invariant(const struct ws *ws)
 {
     INVARIANT(ws->role == WS_CLIENT || ws->role == WS_SERVER);
@@ -50,6 +51,7 @@ static void invariant(const struct ws *ws)
     INVARIANT(!ws->closed || ws->close_owed || ws->close_sent);
     INVARIANT(!ws->pong_owed || !(ws->closed || ws->close_sent));
 }
+#endif
 
 /* XOR with the mask, its byte `phase` first. Two words at a time are one vector
  * register to gcc and clang at -O2, which unroll it as they like; with more of

@@ -133,6 +133,7 @@ static const struct policy_case policy_corpus[] = {
     {"GET", "/v1.44", DENIED, NULL, NULL},
     {"GET", "/v1.44/", DENIED, NULL, NULL},
     {"GET", "/v1.4", DENIED, NULL, NULL},
+    {"GET", "/v10.0", DENIED, NULL, NULL},
     {"GET", "/v01.41/containers/json", DENIED, NULL, NULL},
     {"GET", "/v0.1/containers/json", DENIED, NULL, NULL},
     {"GET", "/v1.041/containers/json", DENIED, NULL, NULL},

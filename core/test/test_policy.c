@@ -118,8 +118,7 @@ static void a_rule_is_one_method_under_any_version(void **state)
             strstr(one->target, "/%76") != NULL) {
             continue;
         }
-        strcpy(target, "/v1.47");
-        strcat(target, one->target);
+        snprintf(target, sizeof target, "/v1.47%s", one->target);
         assert_int_equal(parse(one->method, target, &request), HTTP_OK);
         decision = policy_decide(POLICY_READ_ONLY, &request);
         assert_true(decision.allowed);

@@ -360,6 +360,7 @@ static void a_close_is_echoed_once_and_ends_all(void **state)
     reset(&outcome);
     ws_init(&ws, WS_SERVER);
     feed(&ws, wire.at, wire.length, &outcome);
+    assert_false(ws_is_over(&ws)); /* not before the echo went out */
     emit(&ws, &outcome);
     check_text(&outcome.data, "last");
     assert_int_equal(outcome.closed, 1);
