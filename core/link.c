@@ -637,6 +637,7 @@ unsigned link_wants(const struct link *link)
 
     return (mux & MUX_WANTS_OUTPUT ? LINK_WANTS_OUTPUT : 0u) |
            (mux & MUX_IS_OVER ? LINK_IS_OVER : 0u) |
+           (mux & MUX_IDS_ARE_LOW ? LINK_IDS_ARE_LOW : 0u) |
            (link->changed.first != NONE ? LINK_HAS_CHANGES : 0u);
 }
 

@@ -157,7 +157,8 @@ uint64_t link_deadline(const struct link *link); /* UINT64_MAX: none; 0: now */
 enum link_wants {
     LINK_WANTS_OUTPUT = 1, /* link_emit() or link_next_read() has something */
     LINK_HAS_CHANGES = 2,  /* link_next_change() has something */
-    LINK_IS_OVER = 4       /* failed and nothing left to emit: hang up */
+    LINK_IS_OVER = 4,      /* failed and nothing left to emit: hang up */
+    LINK_IDS_ARE_LOW = 8   /* replace the session when it suits (D10) */
 };
 unsigned link_wants(const struct link *link);
 enum status link_status(const struct link *link); /* sticky */

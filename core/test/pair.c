@@ -361,7 +361,7 @@ void pair_deliver(struct pair *pair, enum side side, size_t length)
     }
 }
 
-static bool is_at_rest(const struct pair *pair)
+bool pair_is_at_rest(const struct pair *pair)
 {
     for (int side = SERVER; side <= AGENT; side++) {
         const struct end *end = &pair->ends[side];
@@ -393,7 +393,7 @@ void pair_run(struct pair *pair)
             pair_act(pair, (enum side)side, CAPACITY);
             pair_deliver(pair, side == SERVER ? AGENT : SERVER, SIZE_MAX);
         }
-    } while (!is_at_rest(pair));
+    } while (!pair_is_at_rest(pair));
 }
 
 void pair_wait(struct pair *pair, uint64_t delay_ms)

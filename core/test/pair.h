@@ -29,7 +29,7 @@
 enum side { SERVER, AGENT };
 
 #define PAIR_SOCKS 64
-#define SOCK_TEXT 4096
+#define SOCK_TEXT 1024
 
 struct sock {
     struct end *end;
@@ -107,6 +107,7 @@ size_t pair_under_way(const struct pair *pair, enum side side);
 
 /* Both, until nothing moves. */
 void pair_run(struct pair *pair);
+bool pair_is_at_rest(const struct pair *pair);
 
 /* Time passes, at both ends, in steps of what they want; pair_run() between. */
 void pair_wait(struct pair *pair, uint64_t delay_ms);
