@@ -388,7 +388,8 @@ static bool take_finish(struct mux *mux, struct span *input,
     }
     if (has(mux, WIRE_RST)) { /* wins over FIN */
         happen(event, MUX_STREAM_ENDED, stream, STATUS_RESET);
-        if (!mux_is_ours(mux, stream->id)) {
+        if (stream_may(stream, STREAM_IS_ACCEPTED) ||
+            (stream->owes & STREAM_OWES_ACK) != 0) {
             useless(mux); /* opened only to be reset */
         }
         mux_release(mux, stream);

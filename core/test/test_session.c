@@ -594,7 +594,8 @@ static void late_frames_of_a_conforming_peer_are_never_abuse(void **state)
     script_end(&s);
 }
 
-/* SYN and RST of the peer's own: rapid reset costs it a token each. */
+/* SYN and RST before there was time for an ACK: rapid reset costs a token each,
+ * whether the user accepted or not. */
 static void rapid_resets_are_abuse_in_the_end(void **state)
 {
     struct script s;
@@ -604,6 +605,9 @@ static void rapid_resets_are_abuse_in_the_end(void **state)
     for (uint32_t id = 3; id <= 23; id += 2) {
         script_send(&s, WIRE_WINDOW_UPDATE, WIRE_SYN, id, 0);
         script_expect_event(&s, MUX_STREAM_OFFERED, id, STATUS_OK);
+        if (id % 4 == 1) {
+            mux_accept(s.mux, id, NULL);
+        }
         script_send(&s, WIRE_WINDOW_UPDATE, WIRE_RST, id, 0);
         if (id < 23) {
             script_expect_event(&s, MUX_STREAM_ENDED, id, STATUS_RESET);
@@ -613,7 +617,22 @@ static void rapid_resets_are_abuse_in_the_end(void **state)
     script_end(&s);
 }
 
-/* But an answer to our open is none, however often it is RST. */
+/* Resetting a stream that was in use is no abuse, however often. */
+static void a_peer_that_resets_streams_in_use_is_no_abuser(void **state)
+{
+    struct script s;
+
+    (void)state;
+    start_strict(&s);
+    for (uint32_t id = 3; id < 2000; id += 2) {
+        script_accept(&s, id);
+        script_send(&s, WIRE_WINDOW_UPDATE, WIRE_RST, id, 0);
+        script_expect_event(&s, MUX_STREAM_ENDED, id, STATUS_RESET);
+    }
+    script_end(&s);
+}
+
+/* Nor is an answer to our open, however often it is RST. */
 static void a_peer_that_resets_our_streams_is_no_abuser(void **state)
 {
     struct script s;
@@ -931,6 +950,7 @@ static const struct CMUnitTest tests[] = {
     REQ("D37,L-02", a_bucket_of_zero_allows_nothing),
     REQ("D11,D37,X16", late_frames_of_a_conforming_peer_are_never_abuse),
     REQ("D37,R-09,CVE-2023-44487", rapid_resets_are_abuse_in_the_end),
+    REQ("D37,L-02", a_peer_that_resets_streams_in_use_is_no_abuser),
     REQ("D37", a_peer_that_resets_our_streams_is_no_abuser),
     REQ("D28,X16", refusals_that_nobody_lets_out_are_abuse),
     REQ("X16,L-02", refusals_may_be_limited_for_the_session),
