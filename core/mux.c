@@ -65,15 +65,16 @@ void mux_config_default(struct mux_config *config, enum mux_role role)
     };
 }
 
-static bool is_valid(const struct mux_config *config)
+static void check(const struct mux_config *config)
 {
-    return (config->role == MUX_CLIENT || config->role == MUX_SERVER) &&
-           config->outbound_max <= STREAMS_MAX &&
-           config->inbound_max <= STREAMS_MAX &&
-           config->recv_window >= WIRE_WINDOW_INITIAL &&
-           config->frame_payload_max >= 1024 &&
-           config->frame_payload_max <= 65536 && config->ping_missed_max > 0 &&
-           config->preface_length <= MUX_PREFACE_MAX;
+    REQUIRE(config->role == MUX_CLIENT || config->role == MUX_SERVER);
+    REQUIRE(config->outbound_max <= STREAMS_MAX);
+    REQUIRE(config->inbound_max <= STREAMS_MAX);
+    REQUIRE(config->recv_window >= WIRE_WINDOW_INITIAL);
+    REQUIRE(config->frame_payload_max >= 1024);
+    REQUIRE(config->frame_payload_max <= 65536);
+    REQUIRE(config->ping_missed_max > 0);
+    REQUIRE(config->preface_length <= MUX_PREFACE_MAX);
 }
 
 static size_t table_offset(void)
@@ -83,7 +84,7 @@ static size_t table_offset(void)
 
 size_t mux_size(const struct mux_config *config)
 {
-    REQUIRE(is_valid(config));
+    check(config);
     return table_offset() +
            stream_table_size(config->outbound_max + config->inbound_max);
 }
@@ -162,14 +163,12 @@ void mux_forgive(struct mux *mux, struct stream *stream, unsigned owes)
 
 static bool is_unanswered(const struct stream *stream)
 {
-    return stream->state == STREAM_OPENING ||
-           stream->state == STREAM_OPENING_FINISHED;
+    return stream_may(stream, STREAM_IS_ANSWERED);
 }
 
 static bool is_offered(const struct stream *stream)
 {
-    return stream->state == STREAM_OFFERED ||
-           stream->state == STREAM_OFFERED_FINISHED;
+    return stream_may(stream, STREAM_IS_ACCEPTED);
 }
 
 static void unlist(struct mux *mux, enum stream_list list,
@@ -196,8 +195,7 @@ void mux_settle(struct mux *mux, struct stream *stream, enum stream_move move)
 
 void mux_queue(struct mux *mux, struct stream *stream)
 {
-    bool due =
-        stream->ready && stream->send_window > 0 && stream_may_send(stream);
+    bool due = stream->ready && stream->send_window > 0;
 
     if (due == stream_is_listed(stream, STREAM_READY)) {
         return;
@@ -263,14 +261,6 @@ void mux_abandon(struct mux *mux, struct stream *stream)
     mux_owe(mux, stream, STREAM_OWES_RST);
     mux_forgive(mux, stream, (unsigned)~STREAM_OWES_RST);
     let_owe(mux, stream);
-}
-
-uint32_t mux_unconsumed(const struct mux *mux, const struct stream *stream)
-{
-    uint32_t held = mux->config.recv_window - stream->granted - stream->credit;
-
-    return mux->parser.stream == stream ? held - mux->parser.payload_left
-                                        : held;
 }
 
 /* ---- streams ------------------------------------------------------------- */
@@ -353,10 +343,20 @@ void mux_ready(struct mux *mux, uint32_t stream, bool ready)
     struct stream *sender = live(mux, stream);
 
     REQUIRE(sender != NULL);
-    REQUIRE(!ready || stream_may_send(sender));
+    REQUIRE(!ready || stream_may(sender, STREAM_FINISHES_LOCAL));
     sender->ready = ready;
     mux_queue(mux, sender);
     INVARIANT_ALL(mux_invariant(mux));
+}
+
+/* Bytes handed out and not consumed. */
+static uint32_t unconsumed_of(const struct mux *mux,
+                              const struct stream *stream)
+{
+    uint32_t held = mux->config.recv_window - stream->granted - stream->credit;
+
+    return mux->parser.stream == stream ? held - mux->parser.payload_left
+                                        : held;
 }
 
 void mux_consume(struct mux *mux, uint32_t stream, size_t length)
@@ -364,7 +364,9 @@ void mux_consume(struct mux *mux, uint32_t stream, size_t length)
     struct stream *reader = live(mux, stream);
 
     REQUIRE(reader != NULL);
-    REQUIRE(length <= mux_unconsumed(mux, reader));
+    uint32_t unconsumed = unconsumed_of(mux, reader);
+
+    REQUIRE(length <= unconsumed);
     reader->credit += (uint32_t)length;
     /* Half of the window, so that the writer need not stop (D14). An offered
      * stream gets its credit with the ACK. */
@@ -379,7 +381,7 @@ bool mux_finish(struct mux *mux, uint32_t stream)
 {
     struct stream *finished = live(mux, stream);
 
-    REQUIRE(finished != NULL && stream_may_send(finished));
+    REQUIRE(finished != NULL && stream_may(finished, STREAM_FINISHES_LOCAL));
     stream_move(finished, STREAM_FINISHES_LOCAL);
     finished->ready = false;
     mux_queue(mux, finished);
@@ -576,9 +578,9 @@ static void stream_invariant(const struct mux *mux, const struct stream *stream,
                       mux->parser.payload_left));
 
     /* I2 */
-    INVARIANT(
-        stream_is_listed(stream, STREAM_READY) ==
-        (stream->ready && stream->send_window > 0 && stream_may_send(stream)));
+    INVARIANT(stream_is_listed(stream, STREAM_READY) ==
+              (stream->ready && stream->send_window > 0 &&
+               stream_may(stream, STREAM_FINISHES_LOCAL)));
     INVARIANT(stream_is_listed(stream, STREAM_CONTROL) == (stream->owes != 0));
     INVARIANT(stream_is_listed(stream, STREAM_OPENINGS) ==
               (is_unanswered(stream) && config->open_timeout_ms != 0));

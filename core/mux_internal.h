@@ -109,7 +109,7 @@ void mux_forgive(struct mux *mux, struct stream *stream, unsigned owes);
 /* The stream is answered or accepted: its timer stops. */
 void mux_settle(struct mux *mux, struct stream *stream, enum stream_move move);
 
-/* After any change of ready, send_window or state: has it a turn to come? */
+/* After any change of ready or send_window: has it a turn to come? */
 void mux_queue(struct mux *mux, struct stream *stream);
 
 /* The end of a stream. mux_end: the frames it owes go out, then its slot is
@@ -117,9 +117,6 @@ void mux_queue(struct mux *mux, struct stream *stream);
 void mux_end(struct mux *mux, struct stream *stream);
 void mux_abandon(struct mux *mux, struct stream *stream);
 void mux_release(struct mux *mux, struct stream *stream);
-
-/* Bytes handed out and not consumed. */
-uint32_t mux_unconsumed(const struct mux *mux, const struct stream *stream);
 
 bool mux_control_is_pending(const struct mux *mux);
 uint32_t mux_quantum(const struct mux *mux);

@@ -221,12 +221,6 @@ bool stream_is_live(const struct stream *stream)
     return !is_in(stream, SET(STREAM_FREE) | SET(STREAM_OWING));
 }
 
-bool stream_may_send(const struct stream *stream)
-{
-    return is_in(stream, SET(STREAM_OPENING) | SET(STREAM_OPEN) |
-                             SET(STREAM_REMOTE_FINISHED));
-}
-
 bool stream_may_receive(const struct stream *stream)
 {
     return is_in(stream, SET(STREAM_OPENING) | SET(STREAM_OPENING_FINISHED) |

@@ -122,7 +122,6 @@ void stream_move(struct stream *stream, enum stream_move move);
 
 /* Questions about the state. */
 bool stream_is_live(const struct stream *stream);
-bool stream_may_send(const struct stream *stream); /* data and FIN */
 bool stream_may_receive(const struct stream *stream);
 
 /* The chains and lists are whole, O(slots touched). */

@@ -192,10 +192,12 @@ void script_flush(struct script *s)
     size_t length = 1;
 
     while (length > 0) {
+        unsigned wants = mux_wants(s->mux);
         s->out = grow(s->out, &s->out_room, s->out_length + s->capacity, 1);
         length = mux_emit_control(s->mux, s->now_ms, s->out + s->out_length,
                                   s->capacity);
         s->out_length += length;
+        assert_true(length == 0 || (wants & MUX_WANTS_OUTPUT) != 0);
     }
 }
 

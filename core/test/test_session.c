@@ -594,6 +594,24 @@ static void late_frames_of_a_conforming_peer_are_never_abuse(void **state)
     script_end(&s);
 }
 
+/* Four control frames a stream may be under way: ACK, FIN or RST, credit. */
+static void more_late_frames_than_could_be_under_way_are_useless(void **state)
+{
+    struct script s;
+
+    (void)state;
+    start_strict(&s);
+    mux_reset(s.mux, 1);
+    script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 1, 0);
+    for (uint64_t i = 1; i <= 6; i++) {
+        script_send(&s, WIRE_WINDOW_UPDATE, 0, 1, 1000);
+        assert_int_equal(mux_counters(s.mux)->unknown_stream_frames, i);
+        assert_int_equal(mux_counters(s.mux)->useless_frames,
+                         i > MUX_LATE_FRAMES ? i - MUX_LATE_FRAMES : 0);
+    }
+    script_end(&s);
+}
+
 /* SYN and RST before there was time for an ACK: rapid reset costs a token each,
  * whether the user accepted or not. */
 static void rapid_resets_are_abuse_in_the_end(void **state)
@@ -783,6 +801,35 @@ static void a_stream_costs_at_most_72_bytes(void **state)
     assert_true(mux_size(&config) <= constant + 72 * (size_t)65536);
 }
 
+/* Small enough that ids share chains, and ends come in another order. */
+static void streams_that_share_a_chain_are_told_apart(void **state)
+{
+    struct script s;
+    struct mux_config config;
+    struct mux_event event;
+
+    (void)state;
+    script_config(&config, MUX_SERVER);
+    for (uint64_t key = 0; key < 20; key++) {
+        config.outbound_max = 4;
+        config.hash_key[0] = key;
+        script_start(&s, &config);
+        for (uint32_t id = 2; id <= 8; id += 2) {
+            assert_int_equal(script_establish(&s), id);
+        }
+        script_send(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 4, 0);
+        script_expect_event(&s, MUX_STREAM_ENDED, 4, STATUS_RESET);
+        assert_false(mux_is_live(s.mux, 4));
+        assert_int_equal(script_establish(&s), 10);
+        for (uint32_t id = 2; id <= 10; id += 2) {
+            assert_int_equal(mux_is_live(s.mux, id), id != 4);
+        }
+        assert_false(mux_tick(s.mux, s.now_ms, &event));
+        mux_invariant(s.mux);
+        script_end(&s);
+    }
+}
+
 static void every_stream_that_is_allowed_finds_room(void **state)
 {
     struct script s;
@@ -802,6 +849,7 @@ static void every_stream_that_is_allowed_finds_room(void **state)
         script_expect_event(&s, MUX_STREAM_OFFERED, 2 * i + 1, STATUS_OK);
     }
     assert_int_equal(mux_stream_count(s.mux), 500);
+    mux_invariant(s.mux);
     script_send(&s, WIRE_WINDOW_UPDATE, WIRE_SYN, 401, 0);
     assert_int_equal(mux_counters(s.mux)->streams_refused, 1);
     script_forget(&s);
@@ -949,6 +997,7 @@ static const struct CMUnitTest tests[] = {
     REQ("D37,L-02", the_largest_bucket_does_not_overflow),
     REQ("D37,L-02", a_bucket_of_zero_allows_nothing),
     REQ("D11,D37,X16", late_frames_of_a_conforming_peer_are_never_abuse),
+    REQ("D11,D37", more_late_frames_than_could_be_under_way_are_useless),
     REQ("D37,R-09,CVE-2023-44487", rapid_resets_are_abuse_in_the_end),
     REQ("D37,L-02", a_peer_that_resets_streams_in_use_is_no_abuser),
     REQ("D37", a_peer_that_resets_our_streams_is_no_abuser),
@@ -958,6 +1007,7 @@ static const struct CMUnitTest tests[] = {
     REQ("P-05,D1", an_idle_session_touches_one_page),
     REQ("P-05,D27", streams_one_after_another_share_a_room),
     REQ("P-05,P-10", a_stream_costs_at_most_72_bytes),
+    REQ("D29", streams_that_share_a_chain_are_told_apart),
     REQ("D8,D29,L-02,CVE-2022-23492", every_stream_that_is_allowed_finds_room),
     REQ("D27,D28,Y-05", what_is_owed_is_bounded_by_the_configuration),
     REQ("D26,D27", the_smallest_buffer_is_enough),
