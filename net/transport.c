@@ -24,7 +24,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -34,126 +33,24 @@
 #include "core/wire.h"
 #include "net/socket.h"
 
-#define SPANS_MAX 64u       /* gathered for one write: of adjoining frames */
-#define FREE_BUFFERS_MAX 4u /* kept for the next message */
-#define RANDOM_SIZE 4096u
-#define MASK_SIZE 4u
+#define SPANS_MAX 64u  /* gathered for one write: of adjoining frames */
 #define READ_MIN 2048u /* a message that has less room left is full */
 #define TLS_READ_SIZE 65536u
-#define CONTROL_ROOM (2 * (WS_HEADER_MAX + WS_CONTROL_PAYLOAD_MAX))
 
 enum phase { OPEN, CLOSING, LINGERING, CLOSED, ENDED };
-
-struct transport_buffer {
-    struct transport_buffer *next; /* free ones */
-    size_t start, end;
-    uint8_t bytes[];
-};
-
-struct transport_pool {
-    struct loop *loop;
-    struct spill_pool *spills;
-    struct transport_config config;
-    struct transport_buffer *free;
-    unsigned free_count;
-    size_t random_left;
-    uint8_t random[RANDOM_SIZE];
-    uint8_t receive[];
-};
-
-/* ---- pool ---------------------------------------------------------------- */
 
 void transport_config_default(struct transport_config *config)
 {
     *config = (struct transport_config){
         .receive_max = 262144,
-        .message_max = 65536,
-        .messages_max = 4,
+        .message_min = 16384,
+        .message_max = 262144,
+        .message_ms = 10,
+        .messages_max = 2,
         .notsent_lowat = 131072,
         .user_timeout_ms = 20000,
         .linger_ms = 1000,
     };
-}
-
-struct transport_pool *
-transport_pool_create(struct loop *loop, struct spill_pool *spills,
-                      const struct transport_config *config)
-{
-    struct transport_pool *pool;
-
-    REQUIRE(config->receive_max >= 4096);
-    REQUIRE(config->message_max >= 4096);
-    REQUIRE(config->messages_max > 0);
-
-    pool = calloc(1, sizeof *pool + config->receive_max);
-    if (pool != NULL) {
-        pool->loop = loop;
-        pool->spills = spills;
-        pool->config = *config;
-    }
-    return pool;
-}
-
-void transport_pool_destroy(struct transport_pool *pool)
-{
-    if (pool == NULL) {
-        return;
-    }
-    while (pool->free != NULL) {
-        struct transport_buffer *buffer = pool->free;
-        pool->free = buffer->next;
-        free(buffer);
-    }
-    free(pool);
-}
-
-struct loop *transport_pool_loop(struct transport_pool *pool)
-{
-    return pool->loop;
-}
-
-struct spill_pool *transport_pool_spills(struct transport_pool *pool)
-{
-    return pool->spills;
-}
-
-/* NULL: no memory. */
-static struct transport_buffer *take_buffer(struct transport_pool *pool)
-{
-    struct transport_buffer *buffer = pool->free;
-
-    if (buffer != NULL) {
-        pool->free = buffer->next;
-        pool->free_count--;
-        return buffer;
-    }
-    return malloc(sizeof *buffer + WS_HEADER_MAX + pool->config.message_max +
-                  CONTROL_ROOM);
-}
-
-static void give_buffer(struct transport_pool *pool,
-                        struct transport_buffer *buffer)
-{
-    if (pool->free_count == FREE_BUFFERS_MAX) {
-        free(buffer);
-        return;
-    }
-    buffer->next = pool->free;
-    pool->free = buffer;
-    pool->free_count++;
-}
-
-/* Four unpredictable bytes (RFC 6455 10.3), used once; NULL: no entropy. */
-static const uint8_t *take_mask(struct transport_pool *pool)
-{
-    if (pool->random_left < MASK_SIZE) {
-        if (RAND_bytes(pool->random, RANDOM_SIZE) != 1) {
-            return NULL;
-        }
-        pool->random_left = RANDOM_SIZE;
-    }
-    pool->random_left -= MASK_SIZE;
-    return pool->random + pool->random_left;
 }
 
 /* ---- hanging up ---------------------------------------------------------- */
@@ -165,13 +62,13 @@ struct link *transport_link(const struct transport *transport)
 
 uint64_t transport_now_ms(const struct transport *transport)
 {
-    return loop_now_ms(transport->pool->loop);
+    return loop_now_ms(transport_pool_loop(transport->pool));
 }
 
 void transport_wake(struct transport *transport)
 {
     if (!transport->in_burst && transport->phase != ENDED) {
-        loop_defer(transport->pool->loop, &transport->burst);
+        loop_defer(transport_pool_loop(transport->pool), &transport->burst);
     }
 }
 
@@ -182,7 +79,7 @@ static void hang_up(struct transport *transport, bool reset)
     }
     transport->phase = CLOSED;
     link_fail(transport->link, STATUS_TRANSPORT_LOST);
-    loop_remove(transport->pool->loop, &transport->watch);
+    loop_remove(transport_pool_loop(transport->pool), &transport->watch);
     SSL_free(transport->ssl);
     transport->ssl = NULL;
     if (reset) {
@@ -191,7 +88,7 @@ static void hang_up(struct transport *transport, bool reset)
         (void)close(transport->fd);
     }
     if (transport->pending != NULL) {
-        give_buffer(transport->pool, transport->pending);
+        transport_pool_give(transport->pool, transport->pending);
         transport->pending = NULL;
     }
     free(transport->early);
@@ -212,7 +109,8 @@ static void begin_close(struct transport *transport)
 {
     transport->phase = CLOSING;
     transport->linger_until_ms =
-        transport_now_ms(transport) + transport->pool->config.linger_ms;
+        transport_now_ms(transport) +
+        transport_pool_config(transport->pool)->linger_ms;
 }
 
 void transport_close(struct transport *transport, enum ws_close_code code)
@@ -436,15 +334,17 @@ static void receive(struct transport *transport)
     if (!transport->readable || transport->phase >= CLOSED) {
         return;
     }
-    length = receive_bytes(transport, pool->receive, pool->config.receive_max);
+    length = receive_bytes(transport, transport_pool_input(pool),
+                           transport_pool_config(pool)->receive_max);
     if (length > 0) {
         /* Less than asked for is all there was; an end of file or an error
          * that comes later makes an event of its own. */
-        if (transport->ssl == NULL && length < pool->config.receive_max &&
+        if (transport->ssl == NULL &&
+            length < transport_pool_config(pool)->receive_max &&
             !transport->hung_up) {
             transport->readable = false;
         }
-        take_bytes(transport, pool->receive, length);
+        take_bytes(transport, transport_pool_input(pool), length);
     }
 }
 
@@ -485,7 +385,7 @@ static void read_conn(struct transport *transport, const struct link_read *read,
  * socket out of turn. */
 static size_t fill(struct transport *transport, uint8_t *payload)
 {
-    size_t capacity = transport->pool->config.message_max;
+    size_t capacity = transport->message_limit;
     uint64_t now_ms = transport_now_ms(transport);
     struct link *link = transport->link;
     struct link_read read;
@@ -524,10 +424,12 @@ static bool make_message(struct transport *transport,
     if (used == 0 && !ws_wants_output(ws)) {
         return false;
     }
-    if (ws->role == WS_CLIENT && (mask = take_mask(pool)) == NULL) {
+    if (ws->role == WS_CLIENT && (mask = transport_pool_mask(pool)) == NULL) {
         lose(transport, "no random numbers", 0);
         return false;
     }
+    buffer->made_ms = transport_now_ms(transport);
+    buffer->payload = used;
     buffer->start = WS_HEADER_MAX;
     buffer->end = WS_HEADER_MAX + used;
     if (used > 0) {
@@ -535,15 +437,38 @@ static bool make_message(struct transport *transport,
         transport->counters.messages_out++;
     }
     if (ws_wants_output(ws)) {
-        if (ws->role == WS_CLIENT && (mask = take_mask(pool)) == NULL) {
+        if (ws->role == WS_CLIENT &&
+            (mask = transport_pool_mask(pool)) == NULL) {
             lose(transport, "no random numbers", 0);
             return false;
         }
         buffer->end += ws_emit_control(ws, buffer->bytes + buffer->end,
-                                       CONTROL_ROOM, mask);
+                                       TRANSPORT_CONTROL_ROOM, mask);
     }
     transport->counters.bytes_out += buffer->end - buffer->start;
     return true;
+}
+
+/* A message is with the kernel: how large may the next one be? */
+static void adapt(struct transport *transport,
+                  const struct transport_buffer *buffer)
+{
+    const struct transport_config *config =
+        transport_pool_config(transport->pool);
+    size_t limit = transport->message_limit;
+
+    if (transport_now_ms(transport) - buffer->made_ms > config->message_ms) {
+        limit /= 2;
+    } else if (buffer->payload + READ_MIN > limit) {
+        limit *= 2;
+    }
+    if (limit < config->message_min) {
+        limit = config->message_min;
+    }
+    if (limit > config->message_max) {
+        limit = config->message_max;
+    }
+    transport->message_limit = limit;
 }
 
 static bool flush_pending(struct transport *transport)
@@ -559,8 +484,9 @@ static bool flush_pending(struct transport *transport)
     if (transport->pending == NULL || buffer->start < buffer->end) {
         return false; /* lost, or not all went out */
     }
+    adapt(transport, buffer);
     transport->pending = NULL;
-    give_buffer(transport->pool, buffer);
+    transport_pool_give(transport->pool, buffer);
     return true;
 }
 
@@ -579,18 +505,18 @@ static void send_messages(struct transport *transport)
 {
     struct transport_pool *pool = transport->pool;
 
-    for (unsigned i = 0; i < pool->config.messages_max; i++) {
+    for (unsigned i = 0; i < transport_pool_config(pool)->messages_max; i++) {
         if (!wants_output(transport) || !transport->writable ||
             !flush_pending(transport)) {
             return;
         }
-        struct transport_buffer *buffer = take_buffer(pool);
+        struct transport_buffer *buffer = transport_pool_take(pool);
         if (buffer == NULL) {
             lose(transport, "out of memory", 0);
             return;
         }
         if (!make_message(transport, buffer)) {
-            give_buffer(pool, buffer);
+            transport_pool_give(pool, buffer);
             return;
         }
         transport->pending = buffer;
@@ -646,7 +572,8 @@ static void set_timer(struct transport *transport)
     }
     if (at_ms != UINT64_MAX &&
         (!transport->timer.running || at_ms < transport->timer.at_ms)) {
-        loop_timer_set(transport->pool->loop, &transport->timer, at_ms);
+        loop_timer_set(transport_pool_loop(transport->pool), &transport->timer,
+                       at_ms);
     }
 }
 
@@ -662,7 +589,7 @@ static bool has_more_to_do(const struct transport *transport)
 static void run_burst(void *user)
 {
     struct transport *transport = user;
-    struct loop *loop = transport->pool->loop;
+    struct loop *loop = transport_pool_loop(transport->pool);
 
     transport->in_burst = true;
     if (link_deadline(transport->link) <= loop_now_ms(loop)) {
@@ -760,6 +687,7 @@ bool transport_open(struct transport *transport, struct transport_pool *pool,
         .timer = {.fire = on_timer, .user = transport},
         .burst = {.run = run_burst, .user = transport},
         .fd = fd,
+        .message_limit = transport_pool_config(pool)->message_min,
         .phase = OPEN,
         .readable = true,
         .writable = true,
@@ -775,13 +703,13 @@ bool transport_open(struct transport *transport, struct transport_pool *pool,
         transport->early = buffer;
     }
     if ((ssl != NULL && !adopt_tls(ssl, fd)) ||
-        !loop_add(pool->loop, &transport->watch, fd,
+        !loop_add(transport_pool_loop(pool), &transport->watch, fd,
                   EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) {
         free(transport->early);
         return false;
     }
     transport->ssl = ssl;
-    set_options(fd, &pool->config);
+    set_options(fd, transport_pool_config(pool));
     transport_wake(transport);
     return true;
 }

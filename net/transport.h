@@ -4,9 +4,8 @@
  * Conventions
  *
  * The descriptor comes from whoever did the HTTP upgrade: connected, 101 sent
- * or received, nothing of the WebSocket sent yet. All transports of a loop
- * share one pool: the receive buffer, output buffers, random numbers for masks.
- * An idle transport owns no buffer.
+ * or received, nothing of the WebSocket sent yet. What transports of a loop
+ * share is in net/transport_pool.h; an idle transport owns no buffer.
  *
  * Towards the peer: sockets are read straight into the outgoing frame, several
  * yamux frames a WebSocket message. What the kernel does not take stays in the
@@ -34,29 +33,9 @@
 #include "net/conn.h"
 #include "net/loop.h"
 #include "net/spill.h"
-
-struct transport_config {     /* the knobs, shared by a pool */
-    size_t receive_max;       /* bytes a read; default 262144 */
-    size_t message_max;       /* payload of a WebSocket message we send, 4096..
-                                 65536 + 4096; default 65536 */
-    unsigned messages_max;    /* sent a turn by one transport; default 4 */
-    int notsent_lowat;        /* TCP_NOTSENT_LOWAT, bytes; 0: unset; 131072 */
-    unsigned user_timeout_ms; /* TCP_USER_TIMEOUT; default 20000 (OP P10) */
-    uint64_t linger_ms;       /* for what a close owes; default 1000 */
-};
+#include "net/transport_pool.h"
 
 void transport_config_default(struct transport_config *config);
-
-struct transport_pool;
-
-/* spills: for the sockets of bridges. Both outlive the pool. NULL: no memory.
- */
-struct transport_pool *
-transport_pool_create(struct loop *loop, struct spill_pool *spills,
-                      const struct transport_config *config);
-void transport_pool_destroy(struct transport_pool *pool); /* no transports */
-struct loop *transport_pool_loop(struct transport_pool *pool);
-struct spill_pool *transport_pool_spills(struct transport_pool *pool);
 
 struct transport;
 
@@ -92,8 +71,9 @@ struct transport { /* fields belong to transport.c, but user */
     struct ws ws;
     struct transport_counters counters;
     uint64_t linger_until_ms;
-    const char *reason; /* read-only: why it was lost, for people; or NULL */
-    int error;          /* read-only: errno with reason, 0: none */
+    size_t message_limit; /* payload, message_min..message_max */
+    const char *reason;   /* read-only: why it was lost, for people; or NULL */
+    int error;            /* read-only: errno with reason, 0: none */
     int fd;
     uint16_t peer_code;  /* read-only: of the peer's close frame; 0: none */
     uint16_t close_code; /* of ours, once nothing else is owed */

@@ -98,6 +98,9 @@ static void run_end(enum mux_role role, int ws_fd, int listener,
     if (getenv("MESSAGE") != NULL) {
         config.message_max = (size_t)atoi(getenv("MESSAGE"));
     }
+    if (config.message_min > config.message_max) {
+        config.message_min = config.message_max;
+    }
     if (getenv("RECEIVE") != NULL) {
         config.receive_max = (size_t)atoi(getenv("RECEIVE"));
     }

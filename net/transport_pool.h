@@ -1,0 +1,70 @@
+/* transport_pool.h: what the transports of one loop share, and their knobs.
+ *
+ * An output buffer holds one WebSocket message: room for its header, the
+ * payload, room for control frames, which go behind it. A transport that could
+ * not send all of it keeps it; the pool makes another, and keeps a few that
+ * come back.
+ */
+#ifndef NET_TRANSPORT_POOL_H
+#define NET_TRANSPORT_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/ws.h"
+#include "net/loop.h"
+#include "net/spill.h"
+
+/* Message size: as long as a message is with the kernel within message_ms, the
+ * next may be twice as long, which saves system calls and wake-ups; a slow link
+ * gets small ones, so that a ping or a small request does not wait behind a
+ * large one (Y-05, P-04). */
+struct transport_config {
+    size_t receive_max;       /* bytes a read, >= 4096; default 262144 */
+    size_t message_min;       /* payload, >= 4096; default 16384 */
+    size_t message_max;       /* payload, >= message_min; default 262144 */
+    uint64_t message_ms;      /* default 10 */
+    unsigned messages_max;    /* sent a turn by one transport; default 2 */
+    int notsent_lowat;        /* TCP_NOTSENT_LOWAT, bytes; 0: unset; 131072 */
+    unsigned user_timeout_ms; /* TCP_USER_TIMEOUT; default 20000 (OP P10) */
+    uint64_t linger_ms;       /* for what a close owes; default 1000 */
+};
+
+struct transport_pool;
+
+/* spills: for the sockets of bridges. Both outlive the pool. NULL: no memory.
+ */
+struct transport_pool *
+transport_pool_create(struct loop *loop, struct spill_pool *spills,
+                      const struct transport_config *config);
+void transport_pool_destroy(struct transport_pool *pool); /* no transports */
+struct loop *transport_pool_loop(struct transport_pool *pool);
+struct spill_pool *transport_pool_spills(struct transport_pool *pool);
+
+/* ---- for net/transport.c ------------------------------------------------- */
+
+const struct transport_config *
+transport_pool_config(const struct transport_pool *pool);
+
+/* receive_max bytes, for as long as one burst. */
+uint8_t *transport_pool_input(struct transport_pool *pool);
+
+#define TRANSPORT_CONTROL_ROOM (2 * (WS_HEADER_MAX + WS_CONTROL_PAYLOAD_MAX))
+
+struct transport_buffer {
+    struct transport_buffer *next; /* of free ones */
+    size_t start, end;             /* bytes that are not sent yet */
+    size_t payload;                /* of the message */
+    uint64_t made_ms;
+    uint8_t bytes[]; /* WS_HEADER_MAX + message_max + TRANSPORT_CONTROL_ROOM */
+};
+
+struct transport_buffer *
+transport_pool_take(struct transport_pool *pool); /* NULL: no memory */
+void transport_pool_give(struct transport_pool *pool,
+                         struct transport_buffer *buffer);
+
+/* Four unpredictable bytes (RFC 6455 10.3), for one frame; NULL: no entropy. */
+const uint8_t *transport_pool_mask(struct transport_pool *pool);
+
+#endif
