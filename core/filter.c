@@ -186,10 +186,10 @@ static const char *status_line(unsigned status)
 /* The message of an answer is written here, before its head is. */
 static struct text begin_message(struct filter *filter)
 {
-    struct text message = {.bytes = filter->buffer + filter->config.head_max +
-                                    ANSWER_HEAD_MAX};
+    struct text message = {.length = 0};
 
     REQUIRE(filter->buffer != NULL);
+    message.bytes = filter->buffer + filter->config.head_max + ANSWER_HEAD_MAX;
     put(&message, "{\"message\":\"");
     return message;
 }
@@ -416,7 +416,9 @@ void filter_engine_opened(struct filter *filter)
 
 void filter_engine_unreachable(struct filter *filter, const char *problem)
 {
-    REQUIRE((filter_wants(filter) & FILTER_WANTS_ENGINE) != 0);
+    if ((filter_wants(filter) & FILTER_WANTS_ENGINE) == 0) {
+        return;
+    }
     filter->problem = "cannot reach the Docker engine";
     apologise(filter, 502, "cannot reach the Docker engine: ", problem);
     INVARIANT_ALL(invariant(filter));

@@ -119,11 +119,12 @@ bool filter_next_decision(struct filter *filter,
 
 /* ---- the engine ---------------------------------------------------------- */
 
-/* There is a connection. Legal even if it is not wanted any more. */
+/* There is a connection. If it is not wanted any more, it is to be closed. */
 void filter_engine_opened(struct filter *filter);
 
 /* * It could not be opened. problem is one line for the client, without a
- * period: "connect /var/run/docker.sock: No such file or directory" */
+ * period: "connect /var/run/docker.sock: No such file or directory". Nothing
+ * happens if none is wanted any more. */
 void filter_engine_unreachable(struct filter *filter, const char *problem);
 
 /* A request for the engine. Report what was sent. */

@@ -535,7 +535,6 @@ static void the_contract_is_checked(void **state)
     expect_assert_failure(filter_from_client(&filter, &byte, 1));
     expect_assert_failure(filter_sent_to_client(&filter, 1));
     expect_assert_failure(filter_sent_to_engine(&filter, 1));
-    expect_assert_failure(filter_engine_unreachable(&filter, "x"));
     expect_assert_failure(filter_engine_timed_out(&filter));
     expect_assert_failure(filter_engine_closed(&filter));
     expect_assert_failure(filter_engine_failed(&filter));

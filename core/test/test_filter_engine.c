@@ -414,6 +414,9 @@ static void an_engine_that_does_not_answer_is_504(void **state)
     assert_int_equal(filter_wants(&filter), 0);
     assert_non_null(filter_problem(&filter));
     filter_sent_to_client(&filter, filter_to_client(&filter).length);
+    filter_engine_unreachable(&filter, "nobody waits for it");
+    assert_int_equal(filter_wants(&filter),
+                     FILTER_WANTS_FINISH | FILTER_WANTS_CLIENT);
     filter_engine_opened(&filter);
     assert_int_equal(filter_wants(&filter), FILTER_WANTS_FINISH |
                                                 FILTER_WANTS_CLIENT |
