@@ -69,7 +69,7 @@ void stream_table_init(struct stream_table *table, void *memory,
 
     memset(table, 0, sizeof *table);
     table->buckets = memory;
-    table->slots = (struct stream *)((uint32_t *)memory + buckets);
+    table->slots = (void *)(table->buckets + buckets);
     table->hash_key[0] = hash_key[0];
     table->hash_key[1] = hash_key[1];
     table->bucket_mask = buckets - 1;
