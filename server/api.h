@@ -24,6 +24,7 @@ struct config;
 struct loop;
 struct store;
 struct tunnel;
+struct web;
 
 /* Strings are NUL-terminated; a header that did not come is NULL. All are
  * borrowed until api_begin() returns. A header that came twice is the
@@ -72,15 +73,11 @@ struct api_parts {
     struct auth *auth;
     struct tunnel *tunnel; /* NULL: no tunnel subsystem (AC-10) */
     struct loop *loop;
-    uint16_t port; /* of the main listener, for the Host allow list */
 };
 
 struct api *api_new(const struct api_parts *parts);
 /* No call may be pending. */
 void api_free(struct api *api);
-
-/* Does it belong to the API? Else it is the tunnel's upgrade or nobody's. */
-bool api_owns(const char *path);
 
 /* Everything that can be refused on the head alone: host, browser, route,
  * method, credentials, length. Call it before reading a body. True: go on.
@@ -98,6 +95,9 @@ bool api_begin(struct api *api, struct api_call *call,
 void api_cancel(struct api_call *call);
 
 void api_reply_free(struct api_reply *reply);
+
+/* Who serves HTTP, for its counters in /metrics; NULL: nobody any more. */
+void api_set_web(struct api *api, const struct web *web);
 
 /* Not ready any more (/readyz 503), with this reason: "draining". Static. */
 void api_not_ready(struct api *api, const char *reason);

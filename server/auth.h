@@ -33,7 +33,7 @@ struct auth {
     struct store *store;
     uint8_t admin[STORE_DIGEST_SIZE]; /* SHA-256 of the admin token */
     uint64_t agent_results[AUTH_RESULTS];
-    uint64_t admin_results[AUTH_RESULTS];
+    uint64_t admin_failures;
 };
 
 /* Read dir/admin.token, making it (0600, one line, 64 hex digits) at the first
@@ -44,7 +44,7 @@ bool auth_open(struct auth *auth, struct store *store, const char *dir,
 
 /* authorization: the header's value, NULL if absent. AUTH_OK: *agent is whose
  * key it is. Everything else is 401 with an empty body (AC-16); the result is
- * for logs and metrics only, where it is already counted. now: as store.h. */
+ * for logs only, and already counted. now: as store.h. */
 enum auth_result auth_agent(struct auth *auth, const char *authorization,
                             int64_t now, struct uuid *agent);
 enum auth_result auth_admin(struct auth *auth, const char *authorization);

@@ -237,8 +237,7 @@ static bool open_parts(struct server *server)
                                               .store = server->store,
                                               .auth = &server->auth,
                                               .tunnel = server->tunnel,
-                                              .loop = server->loop,
-                                              .port = server->port});
+                                              .loop = server->loop});
     if (server->api == NULL) {
         return fail(server, "cannot start the API");
     }

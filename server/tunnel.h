@@ -82,6 +82,7 @@ struct tunnel_view {
                                          it is not live (AC-02) */
     char remote[TUNNEL_REMOTE_SIZE];  /* who dialled in, "192.0.2.1:4711" */
     int64_t since_ms;                 /* connected at, Unix time */
+    bool write_enabled;               /* as its upgrade was answered */
     uint32_t connections;             /* open TCP connections */
     uint64_t connections_opened;      /* of this session so far */
     uint64_t connections_refused;

@@ -259,6 +259,7 @@ static void only_the_token_opens_management(void **state)
     assert_int_equal(auth_admin(&auth, header), AUTH_UNKNOWN);
     (void)snprintf(header, sizeof(header), "Bearer %.63s", line);
     assert_int_equal(auth_admin(&auth, header), AUTH_UNKNOWN);
+    assert_int_equal(auth.admin_failures, 8);
 }
 
 static void an_operators_own_token_is_taken(void **state)
