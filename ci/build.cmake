@@ -1,7 +1,6 @@
 # What every target shares: one INTERFACE target of flags, and two functions.
 
 add_library(project_flags INTERFACE)
-target_compile_features(project_flags INTERFACE c_std_17)
 target_include_directories(project_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(project_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wundef
