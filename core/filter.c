@@ -568,8 +568,7 @@ static void end_engine(struct filter *filter, bool well)
     switch ((enum state)filter->state) {
     case FORWARD:
         if (filter->engine_reused) {
-            filter->engine_reused = false; /* so: once */
-            filter->done = 0;
+            filter->done = 0; /* again, and once: the next one is new */
             break;
         }
         break_off(filter, "the Docker engine closed without an answer", "");

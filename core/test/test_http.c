@@ -904,6 +904,9 @@ static void chunks_are_followed_to_the_end_of_the_trailers(void **state)
                   "a\r\n0123456789\r\nB\r\n0123456789A\r\n0\r\n"
                   "\r");
     check_body(&body, "01234567890123456789A", 35, false);
+    body = follow(HTTP_CHUNKED, 0,
+                  "0000001\r\na\r\n0000001\r\nb\r\n0000001\r\nc\r\n");
+    check_body(&body, "abc", 36, false);
     body = follow(HTTP_CHUNKED, 0, "fffffffffffffff\r\nx");
     check_body(&body, "x", 18, false);
 }
@@ -915,6 +918,7 @@ static void chunks_that_are_not_strict_are_refused(void **state)
         enum http_fault fault;
     } cases[] = {
         {"\r\nhello", HTTP_CHUNK},
+        {"1\r\nx\r\n\r\n", HTTP_CHUNK},
         {"5\nhello\r\n", HTTP_CHUNK},
         {"5;ext=1\r\nhello\r\n", HTTP_CHUNK},
         {"5;\nhello\r\n", HTTP_CHUNK},

@@ -408,8 +408,12 @@ static void our_close_waits_for_the_peers(void **state)
     wire.length = 0;
     frame(&wire, WS_CLIENT, 0x80 | BINARY, "data", 4);
     frame(&wire, WS_CLIENT, 0x80 | PING, "", 0);
+    feed(&ws, wire.at, wire.length, &outcome);
+    assert_false(ws_wants_output(&ws));
+    wire.length = 0;
     frame(&wire, WS_CLIENT, 0x80 | CLOSE, "\x03\xe9", 2);
     feed(&ws, wire.at, wire.length, &outcome);
+    emit(&ws, &outcome);
     emit(&ws, &outcome);
     check_text(&outcome.data, "data");
     assert_int_equal(outcome.control.length, 0);
