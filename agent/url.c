@@ -227,7 +227,7 @@ void url_authority(const struct url *url, bool always_port,
                    char authority[URL_AUTHORITY_MAX + 1])
 {
     bool is_v6 = strchr(url->host, ':') != NULL;
-    char port[8] = "";
+    char port[sizeof(":65535")] = "";
 
     if (always_port || url->port != (url->tls ? 443 : 80)) {
         snprintf(port, sizeof(port), ":%u", url->port);
