@@ -35,9 +35,8 @@
 #include "core/policy.h"
 #include "core/span.h"
 
-#define FILTER_HEAD_MAX_DEFAULT                  \
-    (64u * 1024u) /* bytes; at least as much: T5 \
-                   */
+/* Bytes; T5 asks for this much at least. */
+#define FILTER_HEAD_MAX_DEFAULT ((size_t)64 * 1024)
 #define FILTER_HEAD_MAX_LEAST 1024u
 #define FILTER_ANSWER_MAX                              \
     2048u /* bytes of an answer of ours, head and body \
