@@ -38,9 +38,8 @@
 /* Bytes; T5 asks for this much at least. */
 #define FILTER_HEAD_MAX_DEFAULT ((size_t)64 * 1024)
 #define FILTER_HEAD_MAX_LEAST 1024u
-#define FILTER_ANSWER_MAX                              \
-    2048u /* bytes of an answer of ours, head and body \
-           */
+/* Bytes of an answer of ours, head and body. */
+#define FILTER_ANSWER_MAX 2048u
 
 /* Bytes to lend for heads of up to head_max. */
 #define FILTER_BUFFER_SIZE(head_max) ((size_t)(head_max) + FILTER_ANSWER_MAX)
