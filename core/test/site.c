@@ -152,7 +152,10 @@ void session_lose(struct session *session)
 {
     session->is_cut = true;
     link_fail(agent_link(session->agent), STATUS_TRANSPORT_LOST);
+    agent_step(session->agent, session->site->now_ms);
+    hub_step(session->site->hub, session->agent);
     tell(session, "loses its transport");
+    look(session->site);
 }
 
 bool session_act(struct session *session)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mux_internal.h"
+
 /* An agent whose wants nobody sees to but the test. */
 struct fixture {
     struct agent_config config;
@@ -276,6 +278,20 @@ static void closing_lets_go_in_order(void **state)
     assert_true(agent_deadline(f->agent) == UINT64_MAX);
 }
 
+static void
+a_dead_link_is_not_hung_up_on_before_the_listener_is_gone(void **state)
+{
+    struct fixture *f = *state;
+
+    start_serving(f);
+    link_fail(agent_link(f->agent), STATUS_TRANSPORT_LOST);
+    assert_int_equal(agent_wants(f->agent), 0); /* not stepped yet */
+    agent_step(f->agent, 1000);
+    assert_int_equal(agent_wants(f->agent), AGENT_WANTS_UNLISTEN);
+    agent_unlistened(f->agent);
+    assert_int_equal(agent_wants(f->agent), AGENT_WANTS_HANGUP);
+}
+
 static void connections_may_go_before_the_transport(void **state)
 {
     struct fixture *f = *state;
@@ -490,6 +506,30 @@ static void a_peer_that_goes_away_is_drained(void **state)
     assert_int_equal(agent_status(f->agent), STATUS_PEER_LEFT);
 }
 
+static void
+a_session_whose_ids_run_low_is_replaced_when_it_is_idle(void **state)
+{
+    struct fixture *f = *state;
+    struct mux *mux;
+
+    start_serving(f);
+    struct sock *client = dial(f);
+    /* a thousand million connections later (the link's first member) */
+    memcpy(&mux, agent_link(f->agent), sizeof mux);
+    mux->next_id = MUX_STREAM_ID_LOW;
+    agent_step(f->agent, f->pair.now_ms);
+    assert_state(f, AGENT_SERVING); /* not under a client's feet */
+
+    sock_break(client);
+    pair_run(&f->pair);
+    agent_step(f->agent, f->pair.now_ms);
+    assert_state(f, AGENT_DRAINING);
+    agent_unlistened(f->agent);
+    pair_run(&f->pair);
+    agent_step(f->agent, f->pair.now_ms);
+    assert_int_equal(agent_wants(f->agent), AGENT_WANTS_HANGUP);
+}
+
 /* ---- states -------------------------------------------------------------- */
 
 static void the_moves_are_those_of_the_table(void **state)
@@ -600,6 +640,7 @@ static const struct CMUnitTest tests[] = {
     TEST("AC-06", a_connection_opens_a_stream_with_the_docker_byte),
     TEST("AC-07", no_connection_is_taken_when_closing_or_draining),
     TEST("AC-05", closing_lets_go_in_order),
+    TEST("AC-05", a_dead_link_is_not_hung_up_on_before_the_listener_is_gone),
     TEST("AC-05", connections_may_go_before_the_transport),
     TEST("AC-05", closing_twice_is_harmless_and_the_first_reason_stays),
     TEST("AC-14", a_transport_that_dies_ends_the_session),
@@ -611,6 +652,7 @@ static const struct CMUnitTest tests[] = {
     TEST("L-06", the_links_deadline_may_come_first),
     TEST("L-06", an_idle_agent_drains_at_once),
     TEST("D21", a_peer_that_goes_away_is_drained),
+    TEST("D10", a_session_whose_ids_run_low_is_replaced_when_it_is_idle),
     TEST("AC-05", the_moves_are_those_of_the_table),
     TEST("H-03", states_have_names),
     TEST("O8", an_agent_knows_who_it_is),

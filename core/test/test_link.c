@@ -270,6 +270,24 @@ a_stream_that_ended_leaves_its_last_bytes_to_be_written(void **state)
     assert_int_equal(client->received, 1000);
 }
 
+static void a_clean_end_waits_for_its_socket(void **state)
+{
+    struct pair *p = *state;
+    struct sock *client = pair_open(p);
+
+    p->ends[SERVER].is_lazy = true;
+    sock_eof(client);
+    sock_eof(client->peer);
+    pair_wait(p, HOUR);
+    assert_int_equal(client->wants, CONN_WANTS_CLOSE);
+
+    link_fail(p->ends[SERVER].link, STATUS_TRANSPORT_LOST);
+    pair_wait(p, HOUR);
+    assert_int_equal(client->wants, CONN_WANTS_CLOSE);
+    pair_close_all(p, SERVER);
+    assert_closed(client);
+}
+
 /* ---- abnormal ends ------------------------------------------------------- */
 
 static void a_reset_is_flushed_and_never_looks_like_an_end_of_file(void **state)
@@ -1348,6 +1366,7 @@ static const struct CMUnitTest tests[] = {
     TEST("L-03,T12", an_end_of_file_never_overtakes_bytes),
     TEST("L-03", both_ends_may_finish_at_once),
     TEST("L-04", a_stream_that_ended_leaves_its_last_bytes_to_be_written),
+    TEST("L-04", a_clean_end_waits_for_its_socket),
     TEST("L-04,T14,T15",
          a_reset_is_flushed_and_never_looks_like_an_end_of_file),
     TEST("L-04,T14", a_reset_after_the_peers_end_of_file_is_still_a_reset),
