@@ -72,7 +72,7 @@ static void check(const struct mux_config *config)
     REQUIRE(config->inbound_max <= STREAMS_MAX);
     REQUIRE(config->recv_window >= WIRE_WINDOW_INITIAL);
     REQUIRE(config->frame_payload_max >= 1024);
-    REQUIRE(config->frame_payload_max <= 65536);
+    REQUIRE(config->frame_payload_max <= 262144);
     REQUIRE(config->ping_missed_max > 0);
     REQUIRE(config->preface_length <= MUX_PREFACE_MAX);
 }

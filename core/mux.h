@@ -42,7 +42,7 @@ struct mux_config {
                                    one more is refused with RST (D8) */
     uint32_t unacked_max;       /* of ours, opened and not answered yet (D7) */
     uint32_t recv_window;       /* bytes granted a stream, >= 262144 */
-    uint32_t frame_payload_max; /* largest DATA payload we send, 1024..65536 */
+    uint32_t frame_payload_max; /* largest DATA payload we send, 1024..262144 */
     uint32_t ping_missed_max;   /* silent intervals until STATUS_PING_TIMEOUT */
     uint64_t ping_interval_ms;  /* silence before each ping; 0: never ping */
     uint64_t open_timeout_ms;   /* unanswered open is reset; 0: wait for ever */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAME_MAX (WIRE_HEADER_SIZE + 65536u)
+#define FRAME_MAX (WIRE_HEADER_SIZE + 262144u)
 
 static void *grow(void *memory, size_t *room, size_t need, size_t each)
 {
@@ -226,7 +226,7 @@ void script_write(struct script *s, uint32_t stream, const void *bytes,
 
 size_t script_write_all(struct script *s, uint32_t stream)
 {
-    static const uint8_t zeros[65536];
+    static const uint8_t zeros[262144];
     struct mux_sender sender;
     size_t written = 0;
 

@@ -26,7 +26,7 @@ static void a_configuration_must_be_within_its_ranges(void **state)
     BAD(inbound_max, 32769);
     BAD(recv_window, 262143);
     BAD(frame_payload_max, 1023);
-    BAD(frame_payload_max, 65537);
+    BAD(frame_payload_max, 262145);
     BAD(ping_missed_max, 0);
     BAD(preface_length, 5);
 #undef BAD
