@@ -14,10 +14,9 @@ static struct bridge *of(struct conn *conn)
 
 _Static_assert(offsetof(struct bridge, conn) == 0, "see of()");
 
-static enum conn_result on_read(struct conn *conn, uint8_t *bytes,
-                                size_t capacity, size_t *length)
+static enum conn_result translate(enum tcp_result result)
 {
-    switch (tcp_read(&of(conn)->tcp, bytes, capacity, length)) {
+    switch (result) {
     case TCP_MORE:
         return CONN_MORE;
     case TCP_DRAINED:
@@ -28,6 +27,18 @@ static enum conn_result on_read(struct conn *conn, uint8_t *bytes,
         break;
     }
     return CONN_FAILED;
+}
+
+static enum conn_result on_read(struct conn *conn, uint8_t *bytes,
+                                size_t capacity, size_t *length)
+{
+    return translate(tcp_read(&of(conn)->tcp, bytes, capacity, length));
+}
+
+static enum conn_result on_move(struct conn *conn, int pipe, size_t capacity,
+                                size_t *length)
+{
+    return translate(tcp_move(&of(conn)->tcp, pipe, capacity, length));
 }
 
 static size_t on_write(struct conn *conn, const struct span *spans,
@@ -53,6 +64,7 @@ static void on_change(struct conn *conn, unsigned wants, enum status status)
 
 static const struct conn_ops conn_ops = {
     .read = on_read,
+    .move = on_move,
     .write = on_write,
     .change = on_change,
 };

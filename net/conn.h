@@ -34,6 +34,9 @@ struct conn_ops {
      * result what comes after them. 0 is allowed, but not with CONN_MORE. */
     enum conn_result (*read)(struct conn *conn, uint8_t *bytes, size_t capacity,
                              size_t *length);
+    /* The same into a pipe, without a copy. NULL: cannot be done. */
+    enum conn_result (*move)(struct conn *conn, int pipe, size_t capacity,
+                             size_t *length);
     /* Take the bytes of count spans, in order, all of them: what cannot go on
      * at once is yours to keep (copied: spans are borrowed). Returns how many
      * bytes are done with; conn_written() reports the others, later. */
@@ -47,7 +50,8 @@ struct conn_ops {
 struct conn {
     const struct conn_ops *ops;
     struct transport *transport;
-    uint32_t id; /* of the link */
+    uint32_t id;  /* of the link */
+    bool is_bulk; /* of the transport: move() is worth it */
 };
 
 /* Set the fields. id comes from link_open(), agent_open() (user = conn), or

@@ -14,6 +14,7 @@
 #include "net/tcp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -264,23 +265,10 @@ static enum tcp_result end_input(struct tcp *tcp, enum tcp_result result)
     return result;
 }
 
-enum tcp_result tcp_read(struct tcp *tcp, uint8_t *bytes, size_t capacity,
-                         size_t *length)
+/* What recv() or splice() that returned received says about the input. */
+static enum tcp_result judge_input(struct tcp *tcp, ssize_t received)
 {
-    ssize_t received;
-
-    REQUIRE(tcp->phase == OPEN && capacity > 0);
-
-    *length = 0;
-    do {
-        received = recv(tcp->fd, bytes, capacity, 0);
-    } while (received < 0 && errno == EINTR);
     if (received > 0) {
-        *length = (size_t)received;
-        if (*length < capacity && !tcp->hung_up) {
-            tcp->readable = false;
-            return TCP_DRAINED;
-        }
         return TCP_MORE;
     }
     if (received == 0) {
@@ -291,6 +279,39 @@ enum tcp_result tcp_read(struct tcp *tcp, uint8_t *bytes, size_t capacity,
         return TCP_DRAINED;
     }
     return end_input(tcp, TCP_FAILED);
+}
+
+enum tcp_result tcp_read(struct tcp *tcp, uint8_t *bytes, size_t capacity,
+                         size_t *length)
+{
+    ssize_t received;
+
+    REQUIRE(tcp->phase == OPEN && capacity > 0);
+
+    do {
+        received = recv(tcp->fd, bytes, capacity, 0);
+    } while (received < 0 && errno == EINTR);
+    *length = received > 0 ? (size_t)received : 0;
+    if (*length > 0 && *length < capacity && !tcp->hung_up) {
+        tcp->readable = false;
+        return TCP_DRAINED;
+    }
+    return judge_input(tcp, received);
+}
+
+enum tcp_result tcp_move(struct tcp *tcp, int pipe, size_t capacity,
+                         size_t *length)
+{
+    ssize_t received;
+
+    REQUIRE(tcp->phase == OPEN && capacity > 0);
+
+    do {
+        received = splice(tcp->fd, NULL, pipe, NULL, capacity,
+                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    } while (received < 0 && errno == EINTR);
+    *length = received > 0 ? (size_t)received : 0;
+    return judge_input(tcp, received);
 }
 
 /* ---- the loop ------------------------------------------------------------ */

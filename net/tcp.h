@@ -97,6 +97,11 @@ bool tcp_connect(struct tcp *tcp, struct loop *loop, struct spill_pool *pool,
 enum tcp_result tcp_read(struct tcp *tcp, uint8_t *bytes, size_t capacity,
                          size_t *length);
 
+/* The same into a pipe, without a copy; capacity is not above the pipe's. Says
+ * TCP_MORE more often than it is true. */
+enum tcp_result tcp_move(struct tcp *tcp, int pipe, size_t capacity,
+                         size_t *length);
+
 /* Write: returns how many bytes were taken at once; the rest is in the spill
  * and reported by written(). The caller bounds the spill by its window. Once a
  * send has failed all is taken and dropped: the reading side tells what

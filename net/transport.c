@@ -21,6 +21,7 @@
 #include "net/transport.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -46,7 +47,8 @@ void transport_config_default(struct transport_config *config)
         .message_min = 16384,
         .message_max = 262144,
         .message_ms = 10,
-        .messages_max = 2,
+        .burst_max = 524288,
+        .move_min = 49152,
         .notsent_lowat = 131072,
         .user_timeout_ms = 20000,
         .linger_ms = 1000,
@@ -78,6 +80,7 @@ static void hang_up(struct transport *transport, bool reset)
         return;
     }
     transport->phase = CLOSED;
+    transport->readable = transport->writable = false;
     link_fail(transport->link, STATUS_TRANSPORT_LOST);
     loop_remove(transport_pool_loop(transport->pool), &transport->watch);
     SSL_free(transport->ssl);
@@ -210,27 +213,51 @@ static void tls_send(struct transport *transport,
     }
 }
 
+static bool is_sent(const struct transport_buffer *buffer)
+{
+    return buffer->start == buffer->end && buffer->piped == 0;
+}
+
+/* What send() or splice() that returned sent says about the output. */
+static size_t judge_output(struct transport *transport, ssize_t sent)
+{
+    if (sent >= 0) {
+        return (size_t)sent;
+    }
+    if (errno == EAGAIN) {
+        transport->writable = false;
+    } else if (errno != EINTR) {
+        lose(transport, "the connection failed", errno);
+    }
+    return 0;
+}
+
 static void send_bytes(struct transport *transport,
                        struct transport_buffer *buffer)
 {
-    size_t length = buffer->end - buffer->start;
-    ssize_t sent;
-
     if (transport->ssl != NULL) {
         tls_send(transport, buffer);
         return;
     }
-    do {
-        sent = send(transport->fd, buffer->bytes + buffer->start, length,
-                    MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent >= 0) {
-        buffer->start += (size_t)sent;
-        transport->writable = (size_t)sent == length;
-    } else if (errno == EAGAIN) {
-        transport->writable = false;
-    } else {
-        lose(transport, "the connection failed", errno);
+    while (buffer->start < buffer->end) {
+        size_t sent = judge_output(
+            transport, send(transport->fd, buffer->bytes + buffer->start,
+                            buffer->end - buffer->start,
+                            MSG_NOSIGNAL | (buffer->piped > 0 ? MSG_MORE : 0)));
+        if (sent == 0) {
+            return; /* if the transport is lost, buffer is not ours any more */
+        }
+        buffer->start += sent;
+    }
+    while (buffer->piped > 0) {
+        size_t sent =
+            judge_output(transport, splice(buffer->pipe->out, NULL,
+                                           transport->fd, NULL, buffer->piped,
+                                           SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+        if (sent == 0) {
+            return;
+        }
+        buffer->piped -= sent;
     }
 }
 
@@ -350,39 +377,50 @@ static void receive(struct transport *transport)
 
 /* ---- sending ------------------------------------------------------------- */
 
-static void read_conn(struct transport *transport, const struct link_read *read,
-                      uint8_t *frame, size_t room, size_t *used)
+static void tell_link(struct link *link, uint32_t conn, enum conn_result result)
 {
-    struct link *link = transport->link;
+    switch (result) {
+    case CONN_MORE:
+        break;
+    case CONN_DRAINED:
+        link_drained(link, conn);
+        break;
+    case CONN_FINISHED:
+        link_finished(link, conn);
+        break;
+    case CONN_FAILED:
+        link_failed(link, conn);
+        break;
+    }
+}
+
+/* Read a socket into the frame; returns the frame's size. */
+static size_t read_conn(struct transport *transport,
+                        const struct link_read *read, uint8_t *frame,
+                        size_t room)
+{
+    size_t move_min = transport_pool_config(transport->pool)->move_min;
     struct conn *conn = read->user;
     size_t capacity = read->quota < room ? read->quota : room;
     size_t length = 0;
+    size_t size = 0;
     enum conn_result result =
         conn->ops->read(conn, frame + WIRE_HEADER_SIZE, capacity, &length);
 
     REQUIRE(length <= capacity && (length > 0 || result != CONN_MORE));
 
     if (length > 0) {
-        *used += link_emit_data(link, read->conn, frame, length);
+        size = link_emit_data(transport->link, read->conn, frame, length);
     }
-    switch (result) {
-    case CONN_MORE:
-        break;
-    case CONN_DRAINED:
-        link_drained(link, read->conn);
-        break;
-    case CONN_FINISHED:
-        link_finished(link, read->conn);
-        break;
-    case CONN_FAILED:
-        link_failed(link, read->conn);
-        break;
-    }
+    conn->is_bulk = conn->ops->move != NULL && transport->moves &&
+                    result == CONN_MORE && length >= move_min;
+    tell_link(transport->link, read->conn, result);
+    return size;
 }
 
 /* Frames of the link, control first, then sockets in their turn, as long as
- * there is decent room. Ends: each round fills a part of the message or takes a
- * socket out of turn. */
+ * there is decent room, and up to one whose bytes are moved instead. Ends: each
+ * round fills a part of the message or takes a socket out of turn. */
 static size_t fill(struct transport *transport, uint8_t *payload)
 {
     size_t capacity = transport->message_limit;
@@ -393,17 +431,67 @@ static size_t fill(struct transport *transport, uint8_t *payload)
 
     for (;;) {
         used += link_emit(link, now_ms, payload + used, capacity - used);
-        if (capacity - used < READ_MIN || !link_next_read(link, &read)) {
+        if (capacity - used < READ_MIN || !link_next_read(link, &read) ||
+            ((struct conn *)read.user)->is_bulk) {
             return used;
         }
-        read_conn(transport, &read, payload + used,
-                  capacity - used - WIRE_HEADER_SIZE, &used);
+        used += read_conn(transport, &read, payload + used,
+                          capacity - used - WIRE_HEADER_SIZE);
     }
+}
+
+/* If a socket whose bytes are to be moved is next: put them into a pipe behind
+ * the buffer, and their frame's header at payload. Returns the header's size,
+ * 0: nothing was moved. */
+static size_t move_next(struct transport *transport,
+                        struct transport_buffer *buffer, uint8_t *payload)
+{
+    struct transport_pool *pool = transport->pool;
+    size_t length = 0;
+    struct link_read read;
+
+    if (!link_next_read(transport->link, &read)) {
+        return 0;
+    }
+    struct conn *conn = read.user;
+    if (!conn->is_bulk ||
+        (buffer->pipe == NULL && !transport_pool_pipe(pool, buffer))) {
+        conn->is_bulk = false;
+        return 0;
+    }
+    enum conn_result result = conn->ops->move(
+        conn, buffer->pipe->in,
+        read.quota < transport->message_limit ? read.quota
+                                              : transport->message_limit,
+        &length);
+    if (length > 0) {
+        buffer->piped = length;
+        (void)link_emit_data(transport->link, read.conn, payload, length);
+    }
+    conn->is_bulk = length >= transport_pool_config(pool)->move_min;
+    tell_link(transport->link, read.conn, result);
+    return length > 0 ? WIRE_HEADER_SIZE : 0;
 }
 
 static bool may_send_data(const struct transport *transport)
 {
     return !transport->ws.close_sent;
+}
+
+/* Ends: a round without bytes takes a socket out of turn or out of bulk. */
+static size_t fill_or_move(struct transport *transport,
+                           struct transport_buffer *buffer, uint8_t *payload)
+{
+    struct link_read read;
+    size_t used;
+
+    do {
+        used = fill(transport, payload);
+        if (used == 0) {
+            used = move_next(transport, buffer, payload);
+        }
+    } while (used == 0 && link_next_read(transport->link, &read));
+    return used;
 }
 
 /* One message with all that fits, and WebSocket control frames behind it.
@@ -414,8 +502,12 @@ static bool make_message(struct transport *transport,
     struct transport_pool *pool = transport->pool;
     struct ws *ws = &transport->ws;
     uint8_t *payload = buffer->bytes + WS_HEADER_MAX;
-    size_t used = may_send_data(transport) ? fill(transport, payload) : 0;
     const uint8_t *mask = NULL;
+    size_t used = 0;
+
+    if (may_send_data(transport)) {
+        used = fill_or_move(transport, buffer, payload);
+    }
 
     if (transport->phase == CLOSING && transport->close_code != 0 &&
         (link_wants(transport->link) & LINK_WANTS_OUTPUT) == 0) {
@@ -429,11 +521,12 @@ static bool make_message(struct transport *transport,
         return false;
     }
     buffer->made_ms = transport_now_ms(transport);
-    buffer->payload = used;
+    buffer->payload = used + buffer->piped;
     buffer->start = WS_HEADER_MAX;
     buffer->end = WS_HEADER_MAX + used;
     if (used > 0) {
-        buffer->start -= ws_wrap(ws, payload, used, mask);
+        /* without a mask, what is in the pipe is as good as here */
+        buffer->start -= ws_wrap(ws, payload, buffer->payload, mask);
         transport->counters.messages_out++;
     }
     if (ws_wants_output(ws)) {
@@ -445,7 +538,9 @@ static bool make_message(struct transport *transport,
         buffer->end += ws_emit_control(ws, buffer->bytes + buffer->end,
                                        TRANSPORT_CONTROL_ROOM, mask);
     }
-    transport->counters.bytes_out += buffer->end - buffer->start;
+    transport->counters.bytes_out +=
+        buffer->end - buffer->start + buffer->piped;
+    transport->counters.bytes_moved += buffer->piped;
     return true;
 }
 
@@ -481,7 +576,7 @@ static bool flush_pending(struct transport *transport)
     if (transport->writable && transport->phase < CLOSED) {
         send_bytes(transport, buffer);
     }
-    if (transport->pending == NULL || buffer->start < buffer->end) {
+    if (transport->pending == NULL || !is_sent(buffer)) {
         return false; /* lost, or not all went out */
     }
     adapt(transport, buffer);
@@ -504,8 +599,10 @@ static bool wants_output(const struct transport *transport)
 static void send_messages(struct transport *transport)
 {
     struct transport_pool *pool = transport->pool;
+    uint64_t end =
+        transport->counters.bytes_out + transport_pool_config(pool)->burst_max;
 
-    for (unsigned i = 0; i < transport_pool_config(pool)->messages_max; i++) {
+    while (transport->counters.bytes_out < end) {
         if (!wants_output(transport) || !transport->writable ||
             !flush_pending(transport)) {
             return;
@@ -688,6 +785,8 @@ bool transport_open(struct transport *transport, struct transport_pool *pool,
         .burst = {.run = run_burst, .user = transport},
         .fd = fd,
         .message_limit = transport_pool_config(pool)->message_min,
+        .moves = ssl == NULL && role == WS_SERVER &&
+                 transport_pool_config(pool)->move_min > 0,
         .phase = OPEN,
         .readable = true,
         .writable = true,

@@ -54,6 +54,7 @@ struct transport_ops {
 struct transport_counters {       /* only grow */
     uint64_t bytes_in, bytes_out; /* of the WebSocket, without TLS */
     uint64_t messages_out;
+    uint64_t bytes_moved; /* of bytes_out: through a pipe, without a copy */
 };
 
 struct transport { /* fields belong to transport.c, but user */
@@ -80,6 +81,7 @@ struct transport { /* fields belong to transport.c, but user */
     uint8_t phase;
     bool readable, writable; /* as far as we know */
     bool hung_up; /* a short read does not mean that nothing follows */
+    bool moves;   /* bytes may go through a pipe */
     bool in_burst;
     bool tls_failed; /* nothing more may be sent, not even close_notify */
 };

@@ -1,11 +1,14 @@
 #include "net/transport_pool.h"
 
+#include <fcntl.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/contract.h"
 
 #define FREE_BUFFERS_MAX 4u
+#define PIPES_MAX 32u /* at most 8 MiB of the kernel's, by default */
 #define RANDOM_SIZE 4096u
 #define MASK_SIZE 4u
 
@@ -15,6 +18,8 @@ struct transport_pool {
     struct transport_config config;
     struct transport_buffer *free;
     unsigned free_count;
+    struct transport_pipe *pipes; /* free ones: empty */
+    unsigned pipe_count;          /* all */
     size_t random_left;
     uint8_t random[RANDOM_SIZE];
     uint8_t input[];
@@ -29,7 +34,7 @@ transport_pool_create(struct loop *loop, struct spill_pool *spills,
     REQUIRE(config->receive_max >= 4096);
     REQUIRE(config->message_min >= 4096);
     REQUIRE(config->message_max >= config->message_min);
-    REQUIRE(config->messages_max > 0);
+    REQUIRE(config->burst_max > 0);
 
     pool = calloc(1, sizeof *pool + config->receive_max);
     if (pool != NULL) {
@@ -40,6 +45,57 @@ transport_pool_create(struct loop *loop, struct spill_pool *spills,
     return pool;
 }
 
+/* ---- pipes --------------------------------------------------------------- */
+
+static void destroy_pipe(struct transport_pool *pool,
+                         struct transport_pipe *pipe)
+{
+    (void)close(pipe->in);
+    (void)close(pipe->out);
+    free(pipe);
+    pool->pipe_count--;
+}
+
+static struct transport_pipe *create_pipe(struct transport_pool *pool)
+{
+    struct transport_pipe *pipe;
+    int fd[2];
+
+    if (pool->pipe_count == PIPES_MAX ||
+        (pipe = calloc(1, sizeof *pipe)) == NULL) {
+        return NULL;
+    }
+    if (pipe2(fd, O_NONBLOCK | O_CLOEXEC) != 0) {
+        free(pipe);
+        return NULL;
+    }
+    pipe->out = fd[0];
+    pipe->in = fd[1];
+    pool->pipe_count++;
+    if (fcntl(pipe->in, F_SETPIPE_SZ, (int)pool->config.message_max) <
+        (int)pool->config.message_max) {
+        destroy_pipe(pool, pipe); /* of no use: the user's limit is reached */
+        return NULL;
+    }
+    return pipe;
+}
+
+bool transport_pool_pipe(struct transport_pool *pool,
+                         struct transport_buffer *buffer)
+{
+    struct transport_pipe *pipe = pool->pipes;
+
+    if (pipe != NULL) {
+        pool->pipes = pipe->next;
+    } else {
+        pipe = create_pipe(pool);
+    }
+    buffer->pipe = pipe;
+    return pipe != NULL;
+}
+
+/* ---- buffers ------------------------------------------------------------- */
+
 void transport_pool_destroy(struct transport_pool *pool)
 {
     if (pool == NULL) {
@@ -49,6 +105,11 @@ void transport_pool_destroy(struct transport_pool *pool)
         struct transport_buffer *buffer = pool->free;
         pool->free = buffer->next;
         free(buffer);
+    }
+    while (pool->pipes != NULL) {
+        struct transport_pipe *pipe = pool->pipes;
+        pool->pipes = pipe->next;
+        destroy_pipe(pool, pipe);
     }
     free(pool);
 }
@@ -81,15 +142,28 @@ struct transport_buffer *transport_pool_take(struct transport_pool *pool)
     if (buffer != NULL) {
         pool->free = buffer->next;
         pool->free_count--;
-        return buffer;
+    } else {
+        buffer = malloc(sizeof *buffer + WS_HEADER_MAX +
+                        pool->config.message_max + TRANSPORT_CONTROL_ROOM);
     }
-    return malloc(sizeof *buffer + WS_HEADER_MAX + pool->config.message_max +
-                  TRANSPORT_CONTROL_ROOM);
+    if (buffer != NULL) {
+        buffer->pipe = NULL;
+        buffer->piped = 0;
+    }
+    return buffer;
 }
 
 void transport_pool_give(struct transport_pool *pool,
                          struct transport_buffer *buffer)
 {
+    if (buffer->pipe != NULL) {
+        if (buffer->piped > 0) {
+            destroy_pipe(pool, buffer->pipe);
+        } else {
+            buffer->pipe->next = pool->pipes;
+            pool->pipes = buffer->pipe;
+        }
+    }
     if (pool->free_count == FREE_BUFFERS_MAX) {
         free(buffer);
         return;

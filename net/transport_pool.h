@@ -8,6 +8,7 @@
 #ifndef NET_TRANSPORT_POOL_H
 #define NET_TRANSPORT_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,7 +25,10 @@ struct transport_config {
     size_t message_min;       /* payload, >= 4096; default 16384 */
     size_t message_max;       /* payload, >= message_min; default 262144 */
     uint64_t message_ms;      /* default 10 */
-    unsigned messages_max;    /* sent a turn by one transport; default 2 */
+    size_t burst_max;         /* bytes a transport sends a turn; 524288 */
+    size_t move_min;          /* sockets that have this much to read at once are
+                                 moved through a pipe, without a copy (plain
+                                 WebSocket, server); 0: never; 49152 */
     int notsent_lowat;        /* TCP_NOTSENT_LOWAT, bytes; 0: unset; 131072 */
     unsigned user_timeout_ms; /* TCP_USER_TIMEOUT; default 20000 (OP P10) */
     uint64_t linger_ms;       /* for what a close owes; default 1000 */
@@ -56,12 +60,25 @@ struct transport_buffer {
     size_t start, end;             /* bytes that are not sent yet */
     size_t payload;                /* of the message */
     uint64_t made_ms;
+    struct transport_pipe *pipe; /* behind the bytes above, or NULL: */
+    size_t piped;                /* so many bytes of payload */
     uint8_t bytes[]; /* WS_HEADER_MAX + message_max + TRANSPORT_CONTROL_ROOM */
 };
 
 struct transport_buffer *
 transport_pool_take(struct transport_pool *pool); /* NULL: no memory */
+/* With what it still holds, pipe included. */
 void transport_pool_give(struct transport_pool *pool,
+                         struct transport_buffer *buffer);
+
+struct transport_pipe {
+    struct transport_pipe *next; /* of free ones */
+    int in, out;                 /* to write to, to read from */
+};
+
+/* Attach an empty pipe of message_max bytes. False: there are enough of them
+ * (PIPES_MAX), or none is to be had: do without. */
+bool transport_pool_pipe(struct transport_pool *pool,
                          struct transport_buffer *buffer);
 
 /* Four unpredictable bytes (RFC 6455 10.3), for one frame; NULL: no entropy. */

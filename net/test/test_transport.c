@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,12 +16,39 @@
 #include "net/socket.h"
 #include "net/test/tls.h"
 
+/* Frames that are worth to be moved through a pipe. */
+static void large_frames(struct link_config *link,
+                         struct transport_config *transport)
+{
+    (void)transport;
+    link->mux.frame_payload_max = 262144;
+}
+
 static const struct world_options variants[] = {
     {.unix_link = true},
     {.tls = false},
     {.tls = true},
     {.cut = 4096},
+    {.configure = large_frames},
+    {.cut = 4096, .configure = large_frames},
+    {.tls = true, .configure = large_frames},
 };
+
+static const uint8_t mask[4] = {1, 2, 3, 4};
+
+/* A masked frame of the client; returns its length. */
+static size_t frame(uint8_t *out, uint8_t opcode, const void *payload,
+                    size_t length)
+{
+    assert_true(length < 126);
+    out[0] = 0x80 | opcode;
+    out[1] = (uint8_t)(0x80 | length);
+    memcpy(out + 2, mask, 4);
+    for (size_t i = 0; i < length; i++) {
+        out[6 + i] = ((const uint8_t *)payload)[i] ^ mask[i % 4];
+    }
+    return 6 + length;
+}
 
 #define VARIANTS (sizeof variants / sizeof *variants)
 
@@ -383,23 +411,112 @@ static void a_slow_link_stops_the_clients(void **state)
     world_stop(world);
 }
 
-/* ---- raw peers ----------------------------------------------------------- */
-
-static const uint8_t mask[4] = {1, 2, 3, 4};
-
-/* A masked frame of the client; returns its length. */
-static size_t frame(uint8_t *out, uint8_t opcode, const void *payload,
-                    size_t length)
+/* A client that sends much: its bytes go from socket to socket. */
+static void bulk_is_moved_and_arrives(void **state)
 {
-    assert_true(length < 126);
-    out[0] = 0x80 | opcode;
-    out[1] = (uint8_t)(0x80 | length);
-    memcpy(out + 2, mask, 4);
-    for (size_t i = 0; i < length; i++) {
-        out[6 + i] = ((const uint8_t *)payload)[i] ^ mask[i % 4];
+    struct world *world = world_start(&variants[4]);
+    int bulk[2], small[2];
+    (void)state;
+
+    world_pair(world, bulk);
+    world_pair(world, small);
+    struct flow flows[3] = {
+        {.from = bulk[0],
+         .to = bulk[1],
+         .length = 20000003,
+         .seed = 1,
+         .finishes = true},
+        {.from = small[0],
+         .to = small[1],
+         .length = 10000,
+         .seed = 2,
+         .finishes = true},
+        {.from = bulk[1],
+         .to = bulk[0],
+         .length = 3000003,
+         .seed = 3,
+         .finishes = true},
+    };
+    world_run_flows(world, flows, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_true(flows[i].at_end);
+        assert_int_equal(flows[i].received, flows[i].length);
     }
-    return 6 + length;
+    assert_in_range(world->server.transport.counters.bytes_moved, 1000000,
+                    20000003);
+    for (int i = 0; i < 2; i++) {
+        close(bulk[i]);
+        close(small[i]);
+    }
+    world_stop(world);
 }
+
+static void without_descriptors_for_pipes_bulk_is_copied(void **state)
+{
+    struct world *world = world_start(&variants[4]);
+    struct rlimit limit, none;
+    int fd[2];
+    (void)state;
+
+    world_pair(world, fd);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 4;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct flow flow = {.from = fd[0],
+                        .to = fd[1],
+                        .length = 8000003,
+                        .seed = 1,
+                        .finishes = true};
+    world_run_flows(world, &flow, 1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(flow.at_end);
+    assert_int_equal(flow.received, flow.length);
+    assert_int_equal(world->server.transport.counters.bytes_moved, 0);
+    close(fd[0]);
+    close(fd[1]);
+    world_stop(world);
+}
+
+/* The session ends while a pipe holds bytes: it goes with them. */
+static void a_full_pipe_is_thrown_away(void **state)
+{
+    struct world *world;
+    int raw;
+    (void)state;
+
+    world = world_start_raw(&variants[4], (struct span){0}, &raw);
+    struct flow flow = {.from = world_client(world),
+                        .to = -1,
+                        .length = 80000000,
+                        .stalls = true};
+    const struct transport *transport = &world->server.transport;
+    for (int i = 0; i < 100000; i++) {
+        uint8_t bytes[65536], update[WIRE_HEADER_SIZE];
+        flow_step(&flow);
+        world_turn(world);
+        if (transport->pending == NULL) {
+            wire_encode(update,
+                        &(struct wire_header){.type = WIRE_WINDOW_UPDATE,
+                                              .flags = i == 0 ? WIRE_ACK : 0,
+                                              .stream = 2,
+                                              .length = 262144});
+            size_t length = frame(bytes, 2, update, sizeof update);
+            assert_int_equal(send(raw, bytes, length, 0), length);
+        } else if (transport->pending->piped > 0) {
+            break;
+        } else { /* full too early */
+            (void)recv(raw, bytes, sizeof bytes, MSG_DONTWAIT);
+        }
+    }
+    assert_true(transport->pending != NULL && transport->pending->piped > 0);
+    transport_abort(&world->server.transport);
+    close(raw);
+    close(flow.from);
+    world_stop(world); /* counts descriptors */
+}
+
+/* ---- raw peers ----------------------------------------------------------- */
 
 static void expect_bytes(struct world *world, int raw, const void *bytes,
                          size_t length)
@@ -746,6 +863,9 @@ static const struct CMUnitTest tests[] = {
     REQ("L-02,L-04,X15,T19",
         a_reader_beyond_the_budget_is_reset_and_the_others_live),
     REQ("L-05,X18", a_slow_link_stops_the_clients),
+    REQ("P-02,L-03,T12", bulk_is_moved_and_arrives),
+    REQ("P-02,X17", without_descriptors_for_pipes_bulk_is_copied),
+    REQ("P-02,L-02", a_full_pipe_is_thrown_away),
     REQ("L-07", bytes_that_came_with_the_upgrade_are_not_lost),
     REQ("L-07", a_ping_is_answered_and_a_close_is_echoed),
     REQ("L-07", a_peer_that_breaks_the_protocol_is_told_and_dropped),

@@ -101,6 +101,9 @@ static void run_end(enum mux_role role, int ws_fd, int listener,
     if (config.message_min > config.message_max) {
         config.message_min = config.message_max;
     }
+    if (getenv("MOVE") != NULL) {
+        config.move_min = (size_t)atoi(getenv("MOVE"));
+    }
     if (getenv("RECEIVE") != NULL) {
         config.receive_max = (size_t)atoi(getenv("RECEIVE"));
     }
