@@ -175,6 +175,7 @@ int fixture_start(void **state)
     if (temp_make(state) != 0) {
         return -1;
     }
+    fixture.dir = temp_dir;
     fixture.loop = loop_create();
     fixture.store = store_open(temp_dir, error);
     if (fixture.loop == NULL || fixture.store == NULL ||
@@ -212,7 +213,8 @@ static void take_reply(struct api_reply *reply)
     fixture.allow = reply->allow;
     fixture.challenge = reply->challenge;
     if (reply->body != NULL) {
-        fixture.text = strndup(reply->body, reply->body_length);
+        fixture.text = calloc(1, reply->body_length + 1);
+        memcpy(fixture.text, reply->body, reply->body_length);
         fixture.json = json_loadb(reply->body, reply->body_length, 0, NULL);
     }
     api_reply_free(reply);

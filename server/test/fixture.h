@@ -26,6 +26,7 @@ struct tunnel {
 };
 
 struct fixture {
+    const char *dir; /* of the store */
     struct config config;
     struct store *store;
     struct auth auth;
