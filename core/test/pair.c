@@ -64,8 +64,10 @@ static void put_wire(struct end *from, const uint8_t *bytes, size_t length)
         from->wire = realloc(from->wire, from->wire_room);
         assert_non_null(from->wire);
     }
-    memcpy(from->wire + from->wire_last, bytes, length);
-    from->wire_last += length;
+    if (length > 0) {
+        memcpy(from->wire + from->wire_last, bytes, length);
+        from->wire_last += length;
+    }
 }
 
 /* ---- sockets ------------------------------------------------------------- */

@@ -29,7 +29,7 @@
 enum side { SERVER, AGENT };
 
 #define PAIR_SOCKS 64
-#define SOCK_TEXT 1024
+#define SOCK_TEXT 256
 
 struct sock {
     struct end *end;
