@@ -159,8 +159,9 @@ static struct conn *allocate(struct link *link, bool is_outbound)
     } else {
         conn = &link->conns[link->touched++];
     }
-    uint16_t generation = (uint16_t)(conn->generation + 1);
-    *conn = (struct conn){.generation = generation == 0 ? 1 : generation,
+    uint16_t used = conn->generation; /* 0 is no generation */
+    *conn = (struct conn){.generation =
+                              used == UINT16_MAX ? 1 : (uint16_t)(used + 1),
                           .lives = true,
                           .is_outbound = is_outbound};
     append(link, &link->quiet, HOOK_STATE, conn);

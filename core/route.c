@@ -52,7 +52,8 @@ static void answer_direct(struct route *route, const struct route_query *query)
     const char *host = query->server_host;
     char *to = put(route->address, "tcp://");
 
-    REQUIRE(host != NULL && strlen(host) <= ROUTE_HOST_MAX);
+    REQUIRE(host != NULL);
+    REQUIRE(strlen(host) <= ROUTE_HOST_MAX);
     route->kind = ROUTE_ADDRESS;
     bool is_ipv6 = strchr(host, ':') != NULL;
     to = put(to, is_ipv6 ? "[" : "");

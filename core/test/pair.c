@@ -518,3 +518,45 @@ struct sock *pair_open(struct pair *pair)
     assert_non_null(sock->peer);
     return sock;
 }
+
+/* ---- for tests ----------------------------------------------------------- */
+
+int pair_build(void **state)
+{
+    static struct pair pair;
+
+    pair_start(&pair, NULL, NULL);
+    *state = &pair;
+    return 0;
+}
+
+int pair_drop(void **state)
+{
+    struct pair *pair = *state;
+
+    link_invariant(pair->ends[SERVER].link);
+    link_invariant(pair->ends[AGENT].link);
+    pair_end(pair);
+    return 0;
+}
+
+void sock_expect_reset(const struct sock *sock, enum status status)
+{
+    assert_false(sock->is_open);
+    assert_true(sock->was_reset);
+    assert_false(sock->was_closed);
+    assert_int_equal(sock->status, status);
+}
+
+void sock_expect_closed(const struct sock *sock)
+{
+    assert_false(sock->is_open);
+    assert_true(sock->was_closed);
+    assert_false(sock->was_reset);
+}
+
+void pair_expect_empty(const struct pair *pair)
+{
+    assert_int_equal(link_conn_count(pair->ends[SERVER].link), 0);
+    assert_int_equal(link_conn_count(pair->ends[AGENT].link), 0);
+}

@@ -115,4 +115,12 @@ void pair_wait(struct pair *pair, uint64_t delay_ms);
 /* Do now what a lazy end has left undone. */
 void pair_close_all(struct pair *pair, enum side side);
 
+/* Setup and teardown of a test whose *state is a pair of the defaults. */
+int pair_build(void **state);
+int pair_drop(void **state);
+
+void sock_expect_reset(const struct sock *sock, enum status status);
+void sock_expect_closed(const struct sock *sock); /* in order */
+void pair_expect_empty(const struct pair *pair);  /* no connection is left */
+
 #endif
