@@ -253,6 +253,7 @@ static bool open_parts(struct server *server)
     if (server->web == NULL) {
         return false;
     }
+    api_set_web(server->api, server->web);
     server->main_fd = -1;
     server->admin_fd = -1;
     return true;
