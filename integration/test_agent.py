@@ -67,10 +67,12 @@ def a_stream_is_a_connection_with_two_halves(run):
 def an_open_is_acknowledged_and_windows_are_kept(run):
     """A peer that gives no more than the first window gets no more."""
     def flood(connection):
+        connection.recv(1)
         fake.quietly(fake.send_pattern, connection, 1 << 22)
     scene = Scene(run, flood)
     server = scene.server
     stream = server.open()
+    server.data(stream, b'x')
     got, acknowledged = 0, False
     while got < yamux.INITIAL_WINDOW:
         frame = server.next()

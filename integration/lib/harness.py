@@ -14,6 +14,7 @@ Skip(reason) leaves it out.
 import fnmatch
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,17 @@ TESTS = []
 
 class Skip(Exception):
     """This test cannot be run here; the reason is its text."""
+
+
+LIMIT_S = 180  # for one test; those that run every night have none
+
+
+def give_up(number, _):
+    """A signal ends the run, or the test that takes too long, in order: what
+    was started is ended."""
+    if number == signal.SIGALRM:
+        raise AssertionError('the test takes more than %d s' % LIMIT_S)
+    raise SystemExit('ended by signal %d' % number)
 
 
 class Case:
@@ -154,6 +166,7 @@ class Run:
         try:
             self.rig = (self.shared_rig(case.rig_name)
                         if case.rig_name else None)
+            signal.alarm(0 if case.nightly else LIMIT_S)
             case.function(self)
             return ''
         except Skip:
@@ -161,6 +174,7 @@ class Run:
         except Exception:  # pylint: disable=broad-except
             return traceback.format_exc() + self.logs()
         finally:
+            signal.alarm(0)
             while self._closers:
                 self._close(self._closers.pop())
 
@@ -204,6 +218,8 @@ def main(options):
             print('%-24s %s%s' % (case.ids, case.name,
                                   '  slow' if case.slow else ''))
         return 0
+    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, give_up)
     run = Run(options)
     count = {'passed': 0, 'failed': 0, 'skipped': 0}
     number = 0
