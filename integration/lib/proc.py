@@ -53,13 +53,19 @@ class Process:
         self.send(signal.SIGKILL)
         return self.popen.wait(10)
 
-    def stop(self, timeout=10.0):
+    def stop(self, timeout=10.0, twice=False):
         """Asks it to end; one that does not within the timeout is killed.
 
-        Returns the exit status, negative for a signal.
+        twice: asks again soon, which ends a drain (L-06). Returns the exit
+        status, negative for a signal.
         """
         self.send(signal.SIGTERM)
         self.send(signal.SIGCONT)
+        if twice:
+            try:
+                return self.popen.wait(0.3)
+            except subprocess.TimeoutExpired:
+                self.send(signal.SIGTERM)
         try:
             return self.popen.wait(timeout)
         except subprocess.TimeoutExpired:

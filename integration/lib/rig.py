@@ -166,9 +166,10 @@ class OurServer(Server):
         return found
 
     def close(self):
-        status = self.process.stop(45)
+        alive = self.process.alive()
+        status = self.process.stop(15, twice=True)
         problems = self.process.faults()
-        if status != 0:
+        if alive and status != 0:
             problems.append('exit status %d after SIGTERM\n%s'
                             % (status, self.process.tail()))
         if problems:
@@ -211,7 +212,8 @@ class Agent:
         programs = run.programs
         if kind == 'ours':
             self.argv = [programs.check(programs.agent),
-                         '--log-level', 'debug']
+                         '--log-level', 'debug', '--reconnect-min', '200ms',
+                         '--reconnect-max', '1s']
         else:
             self.argv = [programs.check(programs.peer), kind,
                          '--reconnect-delay', '200ms']
@@ -227,10 +229,11 @@ class Agent:
                                self.environment)
 
     def close(self):
-        status = self.process.stop(15)
+        alive = self.process.alive()
+        status = self.process.stop(15, twice=True)
         problems = self.process.faults()
         if self.kind == 'ours':
-            if status not in (0, -9):
+            if alive and status != 0:
                 problems.append('exit status %d after SIGTERM\n%s'
                                 % (status, self.process.tail()))
             if problems:
