@@ -364,7 +364,9 @@ struct agent *agent_init(void *memory, size_t size,
 
     REQUIRE((uintptr_t)memory % alignof(max_align_t) == 0);
     REQUIRE(size >= agent_size(config));
+    REQUIRE(config->drain_timeout_ms <= UINT32_MAX);
     agent->config = *config;
+    agent->hook = (struct agent_hook){0};
     agent->state = AGENT_WAITING;
     agent->status = agent->drain_status = STATUS_OK;
     agent->listener = LISTENER_NONE;

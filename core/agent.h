@@ -31,7 +31,8 @@ struct agent; /* lives in memory that you provide */
 
 struct agent_config {
     struct link_config link;
-    uint64_t drain_timeout_ms; /* DRAINING at most this long; default 30 s */
+    uint64_t drain_timeout_ms;     /* DRAINING at most this long; default 30000,
+                                      at most UINT32_MAX */
     uint8_t uuid[AGENT_UUID_SIZE]; /* who it authenticated as */
     void *user;                    /* the adapter's object */
 };

@@ -153,6 +153,10 @@ static void refresh(struct hub *hub, struct agent *agent)
 {
     struct agent_hook *hook = agent_hook(agent);
 
+    if (agent_state(agent) == AGENT_SERVING ||
+        agent_state(agent) == AGENT_DRAINING) {
+        return; /* the usual case: nobody waits for a session that goes on */
+    }
     if (hook->is_counted && !is_current(agent)) {
         hook->is_counted = false;
         hub->current--;

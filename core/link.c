@@ -272,7 +272,8 @@ static void fail_conn(struct link *link, struct conn *conn, enum status status)
     settle(link, conn);
 }
 
-/* The session is over and all its streams with it. */
+/* The session is over and all its streams with it. Those that come into
+ * `changed` are met a second time, to no effect. */
 static void fail_conns(struct link *link, enum status status)
 {
     struct list all = link->quiet;

@@ -619,6 +619,8 @@ static void unfit_memory_and_states_break_the_contract(void **state)
 
     expect_assert_failure(agent_init(memory, size - 1, &f->config, 0));
     expect_assert_failure(agent_init(memory + 1, size, &f->config, 0));
+    f->config.drain_timeout_ms = (uint64_t)UINT32_MAX + 1;
+    expect_assert_failure(agent_init(memory, size, &f->config, 0));
     expect_assert_failure(agent_state_name((enum agent_state)5));
     expect_assert_failure(agent_move_allowed((enum agent_state)5, 0));
     expect_assert_failure(agent_move_allowed(0, (enum agent_state)5));

@@ -2,10 +2,6 @@
  * half-closes, resets and losses (L-03, L-04, L-05). */
 #include "core/test/pair.h"
 
-#define MINUTE ((uint64_t)60000)
-
-/* ---- many worlds --------------------------------------------------------- */
-
 struct chance {
     uint64_t x;
 };
