@@ -211,9 +211,8 @@ static void charge(struct mux *mux, struct stream *stream, uint32_t length)
     } else {
         mux->turn_left = mux_quantum(mux);
         stream_list_remove(&mux->table, STREAM_READY, stream);
-        stream_list_append(&mux->table, STREAM_READY, stream);
     }
-    mux_queue(mux, stream);
+    mux_queue(mux, stream); /* at the end, if its turn is over */
 }
 
 size_t mux_emit_data(struct mux *mux, uint32_t stream, uint8_t *frame,

@@ -156,6 +156,47 @@ static void more_late_frames_than_could_be_under_way_are_useless(void **state)
     script_end(&s);
 }
 
+/* On an id that was never used, nothing can be under way. */
+static void no_frame_is_late_on_an_id_that_is_still_to_come(void **state)
+{
+    static const uint32_t never[] = {4, 3};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct script s;
+        start_strict(&s);
+        assert_int_equal(script_establish(&s), 2);
+        mux_reset(s.mux, 1); /* four late frames may come for each */
+        mux_reset(s.mux, 2);
+        script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 1, 0);
+        script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 2, 0);
+        script_send(&s, WIRE_WINDOW_UPDATE, 0, never[i], 1);
+        script_send_data(&s, 0, never[i], "x", 1);
+        assert_int_equal(mux_counters(s.mux)->useless_frames, 2);
+        script_end(&s);
+    }
+}
+
+/* What may follow a refused SYN: the rest of the first window, to the byte. */
+static void the_rest_of_a_refused_window_may_still_come(void **state)
+{
+    struct script s;
+    struct mux_config config;
+
+    (void)state;
+    script_config(&config, MUX_SERVER);
+    config.inbound_max = 0;
+    script_start(&s, &config);
+    script_send_data(&s, WIRE_SYN, 1, "hello", 5);
+    script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 1, 0);
+    assert_int_equal(mux_counters(s.mux)->useless_frames, 1);
+    script_send_zeros(&s, 1, WIRE_WINDOW_INITIAL - 5);
+    assert_int_equal(mux_counters(s.mux)->useless_frames, 1);
+    script_send_zeros(&s, 1, 1);
+    assert_int_equal(mux_counters(s.mux)->useless_frames, 2);
+    script_end(&s);
+}
+
 /* SYN and RST before there was time for an ACK: rapid reset costs a token each,
  * whether the user accepted or not. */
 static void rapid_resets_are_abuse_in_the_end(void **state)
@@ -281,6 +322,8 @@ static const struct CMUnitTest tests[] = {
     REQ("D37,L-02", a_bucket_of_zero_allows_nothing),
     REQ("D11,D37,X16", late_frames_of_a_conforming_peer_are_never_abuse),
     REQ("D11,D37", more_late_frames_than_could_be_under_way_are_useless),
+    REQ("D11", no_frame_is_late_on_an_id_that_is_still_to_come),
+    REQ("D11,D8", the_rest_of_a_refused_window_may_still_come),
     REQ("D37,R-09,CVE-2023-44487", rapid_resets_are_abuse_in_the_end),
     REQ("D37,L-02", a_peer_that_resets_streams_in_use_is_no_abuser),
     REQ("D37", a_peer_that_resets_our_streams_is_no_abuser),

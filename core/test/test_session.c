@@ -557,6 +557,34 @@ static void streams_that_share_a_chain_are_told_apart(void **state)
     }
 }
 
+/* Ids that a plain hash would put into one chain: the key spreads them. */
+static void ids_cannot_be_chosen_to_share_a_chain(void **state)
+{
+    struct mux_config config;
+    struct script s;
+    uint32_t longest = 0;
+
+    (void)state;
+    script_config(&config, MUX_SERVER);
+    config.inbound_max = 1024;
+    config.outbound_max = 0;
+    script_start(&s, &config);
+    for (uint32_t i = 0; i < 1024; i++) {
+        script_send(&s, WIRE_WINDOW_UPDATE, WIRE_SYN, i << 16 | 1, 0);
+    }
+    const struct stream_table *table = &s.mux->table;
+    for (uint32_t bucket = 0; bucket <= table->bucket_mask; bucket++) {
+        uint32_t length = 0;
+        for (uint32_t name = table->buckets[bucket]; name != 0;
+             name = table->slots[name - 1].chain) {
+            length++;
+        }
+        longest = length > longest ? length : longest;
+    }
+    assert_in_range(longest, 2, 12); /* of 1,024 in 1,024 at random: 5 or 6 */
+    script_forget(&s);
+}
+
 static void every_stream_that_is_allowed_finds_room(void **state)
 {
     struct script s;
@@ -723,6 +751,7 @@ static const struct CMUnitTest tests[] = {
     REQ("P-05,D27", streams_one_after_another_share_a_room),
     REQ("P-05,P-10", a_stream_costs_at_most_72_bytes),
     REQ("D29", streams_that_share_a_chain_are_told_apart),
+    REQ("D29", ids_cannot_be_chosen_to_share_a_chain),
     REQ("D8,D29,L-02,CVE-2022-23492", every_stream_that_is_allowed_finds_room),
     REQ("D27,D28,Y-05", what_is_owed_is_bounded_by_the_configuration),
     REQ("D26,D27", the_smallest_buffer_is_enough),

@@ -507,6 +507,7 @@ static void a_stream_that_nobody_accepts_is_reset_after_a_minute(void **state)
     script_send(&s, WIRE_WINDOW_UPDATE, WIRE_SYN | WIRE_FIN, 5, 0);
     script_expect_event(&s, MUX_STREAM_OFFERED, 5, STATUS_OK);
     script_expect_event(&s, MUX_STREAM_FINISHED, 5, STATUS_OK);
+    assert_int_equal(mux_deadline(s.mux), s.now_ms + 60000);
     script_wait(&s, 59999);
     script_expect_no_event(&s);
     script_wait(&s, 1);

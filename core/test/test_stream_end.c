@@ -98,6 +98,7 @@ static void a_second_fin_is_counted_and_ignored(void **state)
     script_send(&s, WIRE_WINDOW_UPDATE, WIRE_FIN, 1, 0);
     script_send(&s, WIRE_DATA, WIRE_FIN, 1, 0);
     assert_int_equal(mux_counters(s.mux)->repeated_fins, 2);
+    assert_int_equal(mux_counters(s.mux)->useless_frames, 2);
     script_expect_alive(&s);
     assert_true(mux_finish(s.mux, 1));
     script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_FIN, 1, 0);
