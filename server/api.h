@@ -37,7 +37,6 @@ struct api_request {
     const char *host;           /* Host, as it came */
     const char *origin;         /* Origin */
     const char *sec_fetch_site; /* Sec-Fetch-Site */
-    const char *content_type;   /* Content-Type */
     const char *charon_url;     /* X-Charon-URL */
     const char *remote;         /* the peer's address, for the log */
     bool has_cors;              /* any Access-Control-Request-* */

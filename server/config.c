@@ -328,10 +328,8 @@ static bool check(struct reader *reader)
                     "may be, %d characters",
                     SOCKET_PATH_SIZE - 1);
     }
-    if (config->agent_spill_max < config->recv_window ||
-        config->spill_max < config->agent_spill_max) {
-        return fail(reader, "spill-max is below agent-spill-max, or that below "
-                            "recv-window; raise it");
+    if (config->spill_max < config->recv_window) {
+        return fail(reader, "spill-max is below recv-window; raise it");
     }
     if (config->preauth_per_address > config->preauth_max) {
         return fail(reader, "preauth-per-address is above preauth-max; lower "

@@ -47,7 +47,6 @@ struct config {
     uint64_t ping_missed;        /* silent intervals until the link is dead */
     uint64_t open_timeout_ms;    /* unanswered stream open is reset (T34) */
     uint64_t drain_timeout_ms;   /* SIGTERM: live streams get this (L-06) */
-    uint64_t flush_timeout_ms;   /* bytes before a reset get this (T15) */
     uint64_t linger_timeout_ms;  /* both ends closed, socket not read (T13) */
     uint64_t port_quarantine_ms; /* a loopback port's own time (L-10) */
     uint64_t key_overlap_ms;     /* the old key after a rotation (H-04) */
@@ -57,13 +56,11 @@ struct config {
     uint64_t streams_max;         /* open streams a session (Y-01) */
     uint64_t opens_per_second;    /* new streams a session (X15) */
     uint64_t recv_window;         /* bytes granted a stream */
-    uint64_t agent_spill_max;     /* bytes held for slow clients, an agent */
-    uint64_t spill_max;           /* the same, all agents */
+    uint64_t spill_max;           /* bytes held for slow clients */
     uint64_t preauth_max;         /* connections not yet authenticated (X14) */
     uint64_t preauth_per_address; /* the same, one address */
     uint64_t preauth_timeout_ms;  /* to a complete head, absolute */
     uint64_t head_max;            /* bytes of a request head */
-    uint64_t fields_max;          /* header fields of a request */
     uint64_t body_max;            /* bytes of a request body (H-07) */
 
     /* [docker] container list, asked by the server itself */

@@ -192,8 +192,6 @@ bool request_read(struct request *request, struct lws *wsi, size_t head_max)
                               "Authorization came twice");
     api->host = take(request, wsi, WSI_TOKEN_HOST, "Host came twice");
     api->origin = take(request, wsi, WSI_TOKEN_ORIGIN, "Origin came twice");
-    api->content_type = take(request, wsi, WSI_TOKEN_HTTP_CONTENT_TYPE,
-                             "Content-Type came twice");
     api->sec_fetch_site = take_custom(
         request, wsi, "sec-fetch-site:", "Sec-Fetch-Site is malformed");
     api->charon_url =

@@ -97,7 +97,7 @@ static const char *another_value(const struct knob *knob)
     case KNOB_TIME:
         return strcmp(knob->value, "7s") == 0 ? "8s" : "7s";
     case KNOB_SIZE:
-        /* in every range, and above agent-spill-max's and recv-window's */
+        /* in every range, and spill-max above recv-window */
         return knob->max < 1024 * 1024 * 1024 ? "3333333B" : "1023MiB";
     case KNOB_LEVEL:
         return "warn";
@@ -137,9 +137,6 @@ static const char *companion(const struct knob *knob)
     }
     if (strcmp(knob->name, "tls-key") == 0) {
         return "--tls-cert=/some/cert";
-    }
-    if (strcmp(knob->name, "agent-spill-max") == 0) {
-        return "--spill-max=2GiB";
     }
     return NULL;
 }
@@ -227,12 +224,11 @@ static void defaults_are_those_documented(void **state)
     assert_int_equal(config.drain_timeout_ms, 30000);
     assert_int_equal(config.port_quarantine_ms, 24 * 3600 * 1000);
     assert_int_equal(config.streams_max, 1024);
-    assert_int_equal(config.agent_spill_max, 64 << 20);
+    assert_int_equal(config.spill_max, 256 << 20);
     assert_int_equal(config.preauth_max, 256);
     assert_int_equal(config.preauth_per_address, 8);
     assert_int_equal(config.preauth_timeout_ms, 10000);
     assert_int_equal(config.head_max, 16384);
-    assert_int_equal(config.fields_max, 64);
     assert_int_equal(config.body_max, 65536);
     assert_int_equal(config.docker_timeout_ms, 10000);
     assert_int_equal(config.log_level, CONFIG_LOG_INFO);
@@ -453,9 +449,8 @@ static void values_that_contradict_each_other_are_refused(void **state)
     (void)snprintf(flag, sizeof(flag), "--admin-socket=%s", socket_path + 1);
     assert_true(run(GIVEN(.flags = {flag})));
     config_free(&config);
-    REFUSES(GIVEN(.flags = {"--spill-max=1MiB"}), "spill-max");
     REFUSES(GIVEN(.flags = {"--preauth-max=7"}), "preauth-per-address");
-    REFUSES(GIVEN(.flags = {"--agent-spill-max=256KiB", "--recv-window=1MiB"}),
+    REFUSES(GIVEN(.flags = {"--spill-max=512KiB", "--recv-window=1MiB"}),
             "recv-window");
 }
 
