@@ -100,16 +100,18 @@ SSL_CTX *tls_create(const struct config *config, char error[TLS_ERROR_SIZE])
 static bool name_peer(SSL *ssl, const char *host)
 {
     X509_VERIFY_PARAM *parameters = SSL_get0_param(ssl);
+    char name[URL_HOST_MAX + 1]; /* OpenSSL's macro takes no const */
     struct in6_addr address;
 
     if (inet_pton(AF_INET, host, &address) == 1 ||
         inet_pton(AF_INET6, host, &address) == 1) {
         return X509_VERIFY_PARAM_set1_ip_asc(parameters, host) == 1;
     }
+    snprintf(name, sizeof(name), "%s", host);
     X509_VERIFY_PARAM_set_hostflags(parameters,
                                     X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set_tlsext_host_name(ssl, host) == 1 &&
-           SSL_set1_host(ssl, host) == 1;
+    return SSL_set_tlsext_host_name(ssl, name) == 1 &&
+           SSL_set1_host(ssl, name) == 1;
 }
 
 SSL *tls_open(SSL_CTX *context, const char *host, int fd)
