@@ -279,12 +279,22 @@ static void time_response(struct gate *gate)
     }
 }
 
+/* No request is in progress, not even the beginning of one. */
+static bool is_idle(const struct gate *gate)
+{
+    return (filter_wants(&gate->filter) &
+            (FILTER_WANTS_CLIENT | FILTER_WANTS_FINISH)) ==
+               FILTER_WANTS_CLIENT &&
+           !filter_holds_buffer(&gate->filter);
+}
+
 /* Is there something that gate_read() would have to say? */
 static bool has_news(const struct gate *gate)
 {
     unsigned wants = filter_wants(&gate->filter);
 
     return gate->failed || filter_to_client(&gate->filter).length > 0 ||
+           (gate->pool->draining && is_idle(gate)) ||
            (wants & (FILTER_WANTS_FINISH | FILTER_WANTS_RESET)) != 0 ||
            ((wants & FILTER_WANTS_ENGINE_READ) != 0 && gate->engine_readable);
 }
@@ -318,6 +328,9 @@ size_t gate_write(struct gate *gate, struct span span)
 {
     size_t done = 0;
 
+    if (gate->ended) {
+        return span.length; /* too late: the client was told of the end */
+    }
     while (gate->pending->length == 0 && done < span.length && !gate->failed &&
            (filter_wants(&gate->filter) & FILTER_WANTS_CLIENT) != 0 &&
            lend(gate)) {
@@ -355,7 +368,10 @@ enum conn_result gate_read(struct gate *gate, uint8_t *bytes, size_t capacity,
         if (gate->failed || (wants & FILTER_WANTS_RESET) != 0) {
             return CONN_FAILED;
         }
-        if ((wants & FILTER_WANTS_FINISH) != 0) {
+        if (gate->pool->draining && is_idle(gate)) {
+            gate->ended = true;
+        }
+        if (gate->ended || (wants & FILTER_WANTS_FINISH) != 0) {
             return CONN_FINISHED;
         }
         if ((wants & FILTER_WANTS_ENGINE_READ) == 0 || !gate->engine_readable ||
@@ -384,6 +400,11 @@ enum conn_result gate_read(struct gate *gate, uint8_t *bytes, size_t capacity,
 void gate_finish(struct gate *gate)
 {
     gate->client_finished = true;
+    reconcile(gate);
+}
+
+void gate_drain(struct gate *gate)
+{
     reconcile(gate);
 }
 

@@ -26,6 +26,7 @@ struct gate_pool {
     struct filter_config filter;
     struct socket_address engine;
     uint8_t *spare; /* a buffer that no filter holds, or NULL */
+    bool draining;  /* connections end between two requests (L-06) */
 };
 
 /* All pointers outlive the pool; gate_pool_free() once no gate is open. */
@@ -51,6 +52,7 @@ struct gate { /* fields belong to gate.c */
     bool is_ping;         /* the request in progress asks for /_ping */
     bool awaits;          /* the response timer belongs to this request */
     bool failed;          /* no memory: reset */
+    bool ended;           /* between two requests, because of draining */
 };
 
 void gate_open(struct gate *gate, struct gate_pool *pool, struct conn *conn,
@@ -63,6 +65,8 @@ enum conn_result gate_read(struct gate *gate, uint8_t *bytes, size_t capacity,
                            size_t *length);
 /* The client finished, behind what is pending. */
 void gate_finish(struct gate *gate);
+/* pool->draining was set: end now if no request is in progress. */
+void gate_drain(struct gate *gate);
 /* Let go of everything at once. */
 void gate_close(struct gate *gate);
 

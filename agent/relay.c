@@ -38,6 +38,7 @@ enum phase {
 struct relay {
     struct conn conn; /* first: see of() */
     struct relay_pool *pool;
+    struct relay *next, *previous; /* of the pool's */
     enum phase phase;
     struct preface preface;
     struct spill pending;
@@ -45,7 +46,7 @@ struct relay {
     struct loop_timer setup; /* of preface and look-up (L-08) */
     struct resolve *look_up;
     struct resolve_result found;
-    size_t next; /* of found.addresses */
+    size_t next_address; /* of found.addresses */
     struct tcp tcp;
     struct gate gate;
     bool finished;  /* the client finished, and the gate or the socket is to
@@ -87,6 +88,14 @@ static void release(struct relay *relay)
     spill_clear(&relay->pending);
     tcp_abort(&relay->tcp);
     conn_closed(&relay->conn);
+    if (relay->next != NULL) {
+        relay->next->previous = relay->previous;
+    }
+    if (relay->previous != NULL) {
+        relay->previous->next = relay->next;
+    } else {
+        relay->pool->first = relay->next;
+    }
     free(relay);
 }
 
@@ -224,9 +233,9 @@ static void connect_next(struct relay *relay)
     int error = errno;
 
     relay->phase = CONNECTING;
-    while (relay->next < relay->found.count) {
+    while (relay->next_address < relay->found.count) {
         if (tcp_connect(&relay->tcp, gates->loop, gates->spills,
-                        &relay->found.addresses[relay->next++],
+                        &relay->found.addresses[relay->next_address++],
                         gates->config->connect_timeout_ms, &socket_ops,
                         relay)) {
             return;
@@ -542,6 +551,18 @@ void relay_pool_init(struct relay_pool *pool, struct loop *loop,
 {
     gate_pool_init(&pool->gates, loop, spills, config);
     pool->resolver = resolver;
+    pool->first = NULL;
+}
+
+void relay_pool_drain(struct relay_pool *pool)
+{
+    pool->gates.draining = true;
+    for (struct relay *relay = pool->first; relay != NULL;
+         relay = relay->next) {
+        if (relay->phase == GATED) {
+            gate_drain(&relay->gate);
+        }
+    }
 }
 
 void relay_pool_free(struct relay_pool *pool)
@@ -561,6 +582,11 @@ void relay_offer(struct relay_pool *pool, struct transport *transport,
         return;
     }
     relay->pool = pool;
+    relay->next = pool->first;
+    if (pool->first != NULL) {
+        pool->first->previous = relay;
+    }
+    pool->first = relay;
     relay->setup = (struct loop_timer){.fire = on_setup_late, .user = relay};
     relay->evicted = (struct loop_task){.run = reset_evicted, .user = relay};
     preface_init(&relay->preface);

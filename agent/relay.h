@@ -19,9 +19,12 @@
 #include "agent/resolve.h"
 #include "net/transport.h"
 
+struct relay;
+
 struct relay_pool { /* shared by all relays; fields belong to relay.c */
     struct gate_pool gates;
     struct resolver *resolver;
+    struct relay *first;
 };
 
 /* All pointers outlive the pool; relay_pool_free() once no relay is left. */
@@ -29,6 +32,10 @@ void relay_pool_init(struct relay_pool *pool, struct loop *loop,
                      struct spill_pool *spills, struct resolver *resolver,
                      const struct config *config);
 void relay_pool_free(struct relay_pool *pool);
+
+/* The agent is about to end: connections that wait for their client's next
+ * request end now, others behind the request in progress. For good. */
+void relay_pool_drain(struct relay_pool *pool);
 
 /* From transport_ops.offered(): accept the stream, or refuse it if there is no
  * memory. A relay releases itself when its connection has ended. */

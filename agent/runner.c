@@ -192,7 +192,9 @@ static void dialled(void *user, const struct dial_result *result)
                                    ? SSL_get_version(result->ssl)
                                    : NULL));
     enter(runner, REPORT_CONNECTED);
-    on_refresh(runner);
+    if (runner->report.path != NULL) {
+        on_refresh(runner);
+    }
 }
 
 static void dial(void *user)
@@ -237,6 +239,7 @@ static void begin_stop(struct runner *runner)
              log_uint("streams", tunnel_streams(runner->tunnel)));
     enter(runner, REPORT_DRAINING);
     tunnel_drain(runner->tunnel);
+    relay_pool_drain(&runner->relays);
     loop_timer_set(runner->loop, &runner->drain,
                    loop_now_ms(runner->loop) +
                        runner->config->drain_timeout_ms);

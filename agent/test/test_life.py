@@ -426,6 +426,31 @@ def sigterm_lets_open_streams_finish_and_takes_no_new_ones(world):
     assert agent.wait() == 0
 
 
+@test("L-06,T3")
+def sigterm_ends_connections_that_wait_for_their_next_request(world):
+    gate = threading.Event()
+
+    def engine(connection):
+        read_head(connection)
+        gate.wait(TIMEOUT)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        connection.recv(1)
+    _, agent, session = world.connected("--drain-timeout", "1h", handler=engine)
+    busy = session.docker(b"GET /info HTTP/1.1\r\nHost: d\r\n\r\n")
+    unasked = session.docker()
+    session.ping()
+    agent.process.terminate()
+    agent.wait_log("draining")
+    assert unasked.read_all() == b""
+    unasked.send(b"GET /late HTTP/1.1\r\nHost: d\r\n\r\n")
+    unasked.finish()
+    gate.set()
+    assert busy.response()[2] == b"ok"
+    assert busy.read_all() == b""
+    busy.finish()
+    assert agent.wait() == 0
+
+
 @test("L-06,L-04")
 def a_drain_that_takes_too_long_ends_without_an_orderly_end(world):
     server = world.server()

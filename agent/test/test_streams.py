@@ -90,6 +90,18 @@ def a_half_close_of_the_engine_leaves_the_other_direction_open(world):
     assert b"".join(seen) == b"still here"
 
 
+@test("L-03")
+def a_client_that_asks_nothing_gets_a_clean_end(world):
+    for policy in ("read-only", "allow-all"):
+        docker = world.docker(echo, name=policy)
+        server = world.server()
+        world.agent(server.url, "--policy", policy, "--docker-socket", docker.path)
+        stream = server.accept().docker()
+        stream.finish()
+        assert stream.read_all() == b""
+        assert docker.accepted == 0
+
+
 @test("PO-09,T21")
 def under_allow_all_a_hijacked_connection_is_full_duplex(world):
     def engine(connection):
@@ -180,6 +192,23 @@ def an_engine_that_does_not_read_costs_one_window_and_no_other_stream(world):
     assert session.get("/other")[0] == 200
     assert agent.memory() - before < 8 << 20
     stuck.set()
+
+
+@test("L-02,X15,T19")
+def when_the_spill_budget_is_gone_the_greediest_stream_is_reset(world):
+    def engine(connection):
+        if "/hang" not in read_head(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        connection.recv(1)
+    _, agent, session = world.connected("--spill-budget", "1M", handler=engine)
+    request = b"GET /networks/hang HTTP/1.1\r\nHost: d\r\n\r\n"
+    streams = [session.docker(request) for _ in range(6)]
+    for stream in streams:
+        stream.send(b"\r" * stream.window)  # waits behind the request that is not answered
+    agent.wait_log("stream_evicted")
+    wait_until(lambda: any(stream.reset for stream in streams), "a reset")
+    assert session.get("/_ping")[0] == 200
+    assert not all(stream.reset for stream in streams)
 
 
 @test("L-02,Y-01")
