@@ -227,7 +227,9 @@ static enum progress begin_connect(struct dial *dial)
         return connect_failed(dial, errno);
     }
     socket_no_delay(dial->fd);
-    loop_timer_set(dial->loop, &dial->turn, now_ms + left_ms / turns);
+    if (turns > 1) {
+        loop_timer_set(dial->loop, &dial->turn, now_ms + left_ms / turns);
+    }
     if (connect(dial->fd, (const struct sockaddr *)&address->storage,
                 address->length) == 0) {
         return DONE;
@@ -487,17 +489,14 @@ static void ready(void *user, uint32_t events)
     advance(user);
 }
 
-/* The address that is being tried had its share of the time. */
+/* The address that is being tried had its share of the time; there is another.
+ */
 static void turn_over(void *user)
 {
     struct dial *dial = user;
 
-    if (connect_failed(dial, ETIMEDOUT) == FAILED &&
-        dial->next < dial->found.count) {
-        advance(dial);
-        return;
-    }
-    finish(dial);
+    connect_failed(dial, ETIMEDOUT);
+    advance(dial);
 }
 
 static void out_of_time(void *user)
@@ -509,8 +508,13 @@ static void out_of_time(void *user)
         "the server's answer",  "nothing"};
     struct dial *dial = user;
 
-    fail(dial, "no connection after %llu ms, waiting for %s",
-         (unsigned long long)dial->config->dial_timeout_ms, doing[dial->step]);
+    if (dial->step == STEP_CONNECT) {
+        connect_failed(dial, ETIMEDOUT);
+    } else {
+        fail(dial, "no connection after %llu ms, waiting for %s",
+             (unsigned long long)dial->config->dial_timeout_ms,
+             doing[dial->step]);
+    }
     dial->status = 0;
     finish(dial);
 }

@@ -480,8 +480,10 @@ def a_second_signal_ends_at_once(world):
 def sigterm_ends_a_dial_and_a_wait(world):
     server = world.server()
     agent = world.agent(server.url)
-    server.accept_request()
+    sock, _ = server.accept_request()
     assert agent.end() == 0
+    assert sock.recv(1) == b""
+    sock.close()
     agent = world.agent(server.url, "--reconnect-min", "1h", "--reconnect-max", "1h")
     server.refuse(b"HTTP/1.1 503 No\r\n\r\n")
     agent.wait_log("dial_failed")
