@@ -91,6 +91,7 @@ int main(int argc, char **argv)
     static char text[CONFIG_TEXT_SIZE];
     struct log_config log;
 
+    runner_hold_signals();
     switch (config_parse(&config, argc, argv, getenv, text)) {
     case CONFIG_PRINT:
         return fputs(text, stdout) >= 0 && fflush(stdout) == 0 ? EXIT_SUCCESS

@@ -267,17 +267,27 @@ static void on_signal(void *user, uint32_t events)
 
 /* ---- set up and tear down ------------------------------------------------ */
 
-static bool watch_signals(struct runner *runner)
+static sigset_t signals_to_hold(void)
 {
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    /* blocked before the first thread, which inherits it */
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
-        return false;
-    }
+    return set;
+}
+
+void runner_hold_signals(void)
+{
+    sigset_t set = signals_to_hold();
+
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static bool watch_signals(struct runner *runner)
+{
+    sigset_t set = signals_to_hold();
+
     runner->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return runner->signal_fd >= 0 &&
            loop_add(runner->loop, &runner->signals, runner->signal_fd, EPOLLIN);

@@ -9,6 +9,10 @@
 
 #include "agent/config.h"
 
+/* Keep SIGTERM and SIGINT until runner_run() takes them. First thing in main(),
+ * and before the first thread, which inherits it. */
+void runner_hold_signals(void);
+
 /* Returns the exit status: 0 after a signal, 1 if the process cannot run at
  * all; why is in the log. */
 int runner_run(const struct config *config);

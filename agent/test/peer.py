@@ -496,7 +496,7 @@ class Agent:
 
     def __init__(self, program, url, folder, *arguments, environment=None, key=KEY):
         self.folder = folder
-        self.status_path = os.path.join(folder, "status.json")
+        self.status_path = os.path.join(folder, "status-%d.json" % len(os.listdir(folder)))
         self.lines, self.changed = [], threading.Condition()
         env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and
                not name.startswith("ORTHRUS_") and name != "NOTIFY_SOCKET"}

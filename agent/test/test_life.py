@@ -146,6 +146,7 @@ def a_server_that_is_not_there_is_named(world):
     agent = world.agent("ws://127.0.0.1:%d" % port)
     assert agent.wait_log("dial_failed", 3)["error"] == (
         "connect to the server 127.0.0.1:%d: Connection refused" % port)
+    agent.close()
     agent = world.agent("ws://name.invalid:80")
     assert agent.wait_log("dial_failed")["error"].startswith("look-up of the server name.invalid: ")
 
@@ -417,7 +418,7 @@ def sigterm_lets_open_streams_finish_and_takes_no_new_ones(world):
     agent.process.terminate()
     agent.wait_log("draining")
     session.wait(lambda: session.go_away == 0, "go-away")
-    session.docker(b"x").wait_reset()
+    session.open(b"\x01x").wait_reset()
     stream.send(b"after")
     assert stream.read(5) == b"after"
     assert agent.status()["state"] == "draining"
@@ -569,6 +570,7 @@ def help_and_version_are_printed(world):
 def a_connection_without_tls_is_warned_about_unless_it_is_local(world):
     agent = world.agent("ws://name.invalid:80")
     assert "wss://" in agent.wait_log("connection_not_encrypted")["remedy"]
+    agent.close()
     agent = world.agent("ws://127.0.0.1:1")
     agent.wait_log("connecting")
     assert not agent.events("connection_not_encrypted")

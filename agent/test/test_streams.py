@@ -217,7 +217,7 @@ def one_stream_more_than_streams_max_is_refused_and_harms_nobody(world):
     streams = [session.docker(b"%d" % i) for i in range(3)]
     for i, stream in enumerate(streams):
         assert stream.read(1) == b"%d" % i
-    one_more = session.docker(b"x")
+    one_more = session.open(b"\x01x")
     one_more.wait_reset()
     streams[0].finish()
     streams[0].read_all()
