@@ -59,7 +59,7 @@ static const struct row rows[] = {
      "unix socket of the Docker Engine"},
     {"policy", "ORTHRUS_POLICY", "POLICY", KIND_POLICY, 0, 0, 0, "read-only",
      "what the server may ask the engine: read-only, or\n"
-     "allow-all, which makes it root on this host"},
+     "allow-all, which makes the server root on this host"},
     {"forward-allow", "ORTHRUS_FORWARD_ALLOW", "HOST:PORT", KIND_FORWARD, 0, 0,
      0, NULL,
      "target that the server may have connected to; repeat\n"
@@ -79,7 +79,7 @@ static const struct row rows[] = {
     {"streams-max", "ORTHRUS_STREAMS_MAX", "COUNT", KIND_COUNT,
      FIELD(streams_max), 1, 32768, "256", "connections at once"},
     {"spill-budget", "ORTHRUS_SPILL_BUDGET", "SIZE", KIND_SIZE,
-     FIELD(spill_budget), 1u << 20, 1ull << 40, "64M",
+     FIELD(spill_budget), 1u << 20, 1ull << 40, "64MiB",
      "bytes to hold for sockets that do not keep up"},
     {"ping-interval", "ORTHRUS_PING_INTERVAL", "TIME", KIND_DURATION,
      FIELD(ping_interval_ms), 100, HOUR, "5s",
@@ -158,7 +158,8 @@ static const struct unit duration_units[] = {
     {"m", 60 * SECOND}, {"h", HOUR}, {NULL, 0},
 };
 static const struct unit size_units[] = {
-    {"", 1}, {"K", 1u << 10}, {"M", 1u << 20}, {"G", 1u << 30}, {NULL, 0},
+    {"", 1},           {"K", 1u << 10}, {"KiB", 1u << 10}, {"M", 1u << 20},
+    {"MiB", 1u << 20}, {"G", 1u << 30}, {"GiB", 1u << 30}, {NULL, 0},
 };
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
 
@@ -238,8 +239,8 @@ static bool set_size(void *field, const struct value *value, char *error)
 {
     if (!parse_number(value, size_units, field)) {
         return fail_value(error, value,
-                          "give a size of at least 1M; K, M and G are "
-                          "understood");
+                          "give a size of at least 1MiB; KiB, MiB and GiB "
+                          "are understood");
     }
     return true;
 }

@@ -355,6 +355,10 @@ static void times_sizes_and_counts_have_units_and_bounds(void **state)
     assert_int_equal(config.spill_budget, 1 << 30);
     assert_int_equal(config.streams_max, 1);
     assert_int_equal(config.drain_timeout_ms, 0);
+    assert_int_equal(parse("--spill-budget 2MiB"), CONFIG_RUN);
+    assert_int_equal(config.spill_budget, 2 << 20);
+    assert_int_equal(parse("--spill-budget 2048K"), CONFIG_RUN);
+    assert_int_equal(config.spill_budget, 2 << 20);
     assert_invalid("--ping-interval 99ms",
                    "orthrus: --ping-interval \"99ms\": give a time from 100ms "
                    "to 1h; ms, s, m and h are understood");
@@ -372,7 +376,7 @@ static void times_sizes_and_counts_have_units_and_bounds(void **state)
     assert_int_equal(parse("--streams-max 32769"), CONFIG_INVALID);
     assert_invalid("--spill-budget 1K",
                    "orthrus: --spill-budget \"1K\": give a size of at least "
-                   "1M; K, M and G are understood");
+                   "1MiB; KiB, MiB and GiB are understood");
 }
 
 static void each_wrong_value_is_named_with_its_remedy(void **state)
