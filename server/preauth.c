@@ -3,8 +3,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "core/contract.h"
-
 void preauth_init(struct preauth *preauth, size_t max, size_t per_address)
 {
     *preauth = (struct preauth){.max = max, .per_address = per_address};
@@ -65,7 +63,10 @@ bool preauth_enter(struct preauth *preauth, struct preauth_entry *entry,
                    const struct sockaddr *address, uint64_t now_ms,
                    struct preauth_entry **victim)
 {
-    REQUIRE(!entry->holds);
+    *victim = NULL;
+    if (entry->holds) {
+        return true;
+    }
     entry->counted = prefix_of(entry->prefix, address);
     entry->since_ms = now_ms;
     *victim = obstacle(preauth, entry);

@@ -41,7 +41,8 @@ void preauth_init(struct preauth *preauth, size_t max, size_t per_address);
 
 /* Take a place. address NULL: one that is not limited by itself (a proxy, a
  * unix socket, this host). True: entry holds a place; *victim, unless NULL, has
- * lost its own and must be ended. False: refused, *victim is NULL. */
+ * lost its own and must be ended. False: refused, *victim is NULL. Harmless
+ * when it holds one. */
 bool preauth_enter(struct preauth *preauth, struct preauth_entry *entry,
                    const struct sockaddr *address, uint64_t now_ms,
                    struct preauth_entry **victim);

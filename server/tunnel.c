@@ -75,6 +75,7 @@ struct session {
     uint64_t opens_left; /* token bucket of X15, in thousandths */
     uint64_t opens_at_ms;
     uint16_t port; /* the last it listened on; 0: none */
+    bool write_enabled;
     bool stepping; /* inside the transport's burst */
     bool hanging_up;
     bool ended; /* there is no transport any more */
@@ -417,6 +418,7 @@ static struct session *session_new(struct tunnel *tunnel,
     session->tunnel = tunnel;
     session->size = size;
     session->since_ms = unix_ms();
+    session->write_enabled = arrival->write_enabled;
     session->timer = (struct loop_timer){.fire = on_timer, .user = session};
     session->opens_left = tunnel->opens_per_s * 1000;
     session->opens_at_ms = loop_now_ms(tunnel->loop);
@@ -550,6 +552,7 @@ static void view_of(const struct agent *agent, struct tunnel_view *view)
     agent_address(agent, view->address);
     memcpy(view->remote, session->remote, sizeof view->remote);
     view->since_ms = session->since_ms;
+    view->write_enabled = session->write_enabled;
     view->connections = link_conn_count(link);
     view->connections_opened = session->opened;
     view->connections_refused = session->refused;

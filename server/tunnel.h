@@ -49,6 +49,7 @@ enum status tunnel_may_admit(const struct tunnel *tunnel);
 struct tunnel_arrival {
     uint8_t uuid[AGENT_UUID_SIZE];   /* who its key says it is */
     const char *name;                /* of the agent, for logs */
+    bool write_enabled;              /* what the 101 said */
     char remote[TUNNEL_REMOTE_SIZE]; /* who dialled in */
     int fd;                          /* connected, 101 sent */
     SSL *ssl;                        /* handshake done; NULL: plain */

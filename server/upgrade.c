@@ -150,6 +150,7 @@ int upgrade_request(struct visit *visit)
     }
     memcpy(visit->arrival.uuid, uuid.bytes, sizeof visit->arrival.uuid);
     memcpy(visit->name, agent.name, sizeof visit->name);
+    visit->arrival.write_enabled = agent.write_enabled;
     return grant(visit, accept, agent.write_enabled);
 }
 

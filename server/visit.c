@@ -12,9 +12,8 @@
 #include "server/config.h"
 #include "server/upgrade.h"
 
-#define PIECE_SIZE 16384u       /* of a reply, a write */
 #define HEAD_SIZE 1024u         /* of a reply, at most */
-#define REPLY_TIMEOUT_MS 30000u /* without progress */
+#define REPLY_TIMEOUT_MS 30000u /* until the kernel has taken it */
 #define KILL_REASON PENDING_TIMEOUT_USER_REASON_BASE
 
 /* ---- buffers ------------------------------------------------------------- */
@@ -305,6 +304,23 @@ static bool write_head(struct visit *visit, const struct api_reply *reply,
 
 /* Send reply, whose body it takes. Returns what the library's callback must
  * return: not 0 to close. */
+static int finish_reply(struct visit *visit)
+{
+    loop_timer_stop(visit->web->parts.loop, &visit->timer);
+    visit->state = VISIT_HEAD;
+    visit->wants_websocket = false;
+    /* Between requests it is nobody again. */
+    if (visit->close_after || !enter(visit)) {
+        return -1;
+    }
+    return lws_http_transaction_completed(visit->wsi);
+}
+
+int visit_writable(struct visit *visit)
+{
+    return visit->state == VISIT_REPLYING ? finish_reply(visit) : 0;
+}
+
 int visit_reply(struct visit *visit, struct api_reply *reply,
                 struct visit_extras extras)
 {
@@ -314,8 +330,6 @@ int visit_reply(struct visit *visit, struct api_reply *reply,
 
     visit->close_after =
         visit->close_after || extras.close || !visit->request.keep_alive;
-    visit->reply.length = 0;
-    visit->replied = 0;
     /* Room for what the library wants in front of a write. */
     built = visit_buffer_add(&visit->reply, (uint8_t[LWS_PRE]){0}, LWS_PRE) &&
             write_head(visit, reply, extras) &&
@@ -329,6 +343,14 @@ int visit_reply(struct visit *visit, struct api_reply *reply,
     }
     visit->state = VISIT_REPLYING;
     visit_set_timer(visit, REPLY_TIMEOUT_MS);
+    lws_rx_flow_control(visit->wsi, 1);
+    /* At once and whole: the library sends on even if it meets the end of file
+     * of a client that has half-closed, but it does not ask us for more. */
+    if (lws_write(visit->wsi, visit->reply.bytes + LWS_PRE,
+                  visit->reply.length - LWS_PRE, LWS_WRITE_HTTP_HEADERS) < 0) {
+        return -1;
+    }
+    visit_buffer_free(&visit->reply);
     lws_callback_on_writable(visit->wsi);
     return 0;
 }
@@ -344,44 +366,6 @@ int visit_reply_error(struct visit *visit, int status, const char *text,
     reply.body = strdup(body);
     reply.body_length = reply.body == NULL ? 0 : strlen(body);
     return visit_reply(visit, &reply, extras);
-}
-
-static int finish_reply(struct visit *visit)
-{
-    bool close_now = visit->close_after;
-
-    visit_buffer_free(&visit->reply);
-    loop_timer_stop(visit->web->parts.loop, &visit->timer);
-    visit->state = VISIT_HEAD;
-    visit->wants_websocket = false;
-    /* Between requests it is nobody again. */
-    if (close_now || !enter(visit)) {
-        return -1;
-    }
-    return lws_http_transaction_completed(visit->wsi);
-}
-
-int visit_writable(struct visit *visit)
-{
-    uint8_t *next = visit->reply.bytes + LWS_PRE + visit->replied;
-    size_t left;
-
-    if (visit->state != VISIT_REPLYING) {
-        return 0;
-    }
-    left = visit->reply.length - LWS_PRE - visit->replied;
-    if (left > 0) {
-        size_t piece = left < PIECE_SIZE ? left : PIECE_SIZE;
-        if (lws_write(visit->wsi, next, piece, LWS_WRITE_HTTP_HEADERS) <
-            (int)piece) {
-            return -1;
-        }
-        visit->replied += piece;
-        visit_set_timer(visit, REPLY_TIMEOUT_MS);
-        lws_callback_on_writable(visit->wsi);
-        return 0;
-    }
-    return finish_reply(visit);
 }
 
 /* ---- the API ------------------------------------------------------------- */
@@ -402,6 +386,8 @@ static int begin(struct visit *visit)
     api->body = (struct span){visit->body.bytes, visit->body.length};
     loop_timer_stop(visit->web->parts.loop, &visit->timer);
     lws_set_timeout(visit->wsi, NO_PENDING_TIMEOUT, 0);
+    /* The next request waits for its turn: the library would ask and ask. */
+    lws_rx_flow_control(visit->wsi, 0);
     visit->state = VISIT_WAITING;
     visit->call = (struct api_call){.done = on_done, .user = visit};
     if (api_begin(visit->web->parts.api, &visit->call, api)) {

@@ -82,7 +82,6 @@ struct visit {
     struct visit_buffer body;
     struct api_call call;
     struct visit_buffer reply;
-    size_t replied;
 
     /* the upgrade (upgrade.c) */
     lws_sorted_usec_list_t leave;

@@ -1,9 +1,3 @@
-/* IMPLEMENTATION NOTES
- *
- * Never asked of the library: to send a big reply in one piece (it would copy
- * it), to answer an upgrade (upgrade.c), or to close a connection of which a
- * callback runs.
- */
 #include "server/web.h"
 
 #include <errno.h>
@@ -38,9 +32,28 @@ static int on_confirm(struct visit *visit, struct lws *wsi, char *upgrade)
     return 0;
 }
 
+/* The library must not sleep beyond our loop's next timer. */
+static void set_wake(struct web *web)
+{
+    int wait_ms = loop_timeout_ms(web->parts.loop);
+
+    if (wait_ms < 0) {
+        lws_sul_cancel(&web->wake);
+    } else {
+        lws_sul_schedule(web->context, 0, &web->wake, web->wake.cb,
+                         wait_ms == 0 ? 1 : (lws_usec_t)wait_ms * 1000);
+    }
+}
+
 static void turn(struct web *web)
 {
     loop_run_once(web->parts.loop, 0);
+    set_wake(web);
+}
+
+static void on_wake(lws_sorted_usec_list_t *sul)
+{
+    turn(lws_container_of(sul, struct web, wake));
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason,
@@ -157,6 +170,7 @@ struct web *web_open(const struct web_parts *parts, char error[WEB_ERROR_SIZE])
         return NULL;
     }
     web->parts = *parts;
+    web->wake.cb = on_wake;
     preauth_init(&web->preauth, (size_t)parts->config->preauth_max,
                  (size_t)parts->config->preauth_per_address);
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
@@ -182,25 +196,12 @@ void web_close_listener(struct web *web)
     acceptor_close(&web->main);
 }
 
-static void on_wake(lws_sorted_usec_list_t *sul)
-{
-    turn(lws_container_of(sul, struct web, wake));
-}
-
 void web_run(struct web *web)
 {
-    while (!web->stopped) {
-        int wait_ms = loop_timeout_ms(web->parts.loop);
-        if (wait_ms < 0) {
-            lws_sul_cancel(&web->wake);
-        } else {
-            lws_sul_schedule(web->context, 0, &web->wake, on_wake,
-                             wait_ms == 0 ? 1 : (lws_usec_t)wait_ms * 1000);
-        }
-        if (lws_service(web->context, 0) < 0) {
-            break;
-        }
-    }
+    /* Callbacks of the library change our timers, too: so before each wait. */
+    do {
+        set_wake(web);
+    } while (!web->stopped && lws_service(web->context, 0) >= 0);
 }
 
 void web_stop(struct web *web)

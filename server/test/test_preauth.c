@@ -56,6 +56,9 @@ static void places_are_taken_and_given_back(void **state)
     assert_true(enter(1, "192.0.2.1", 0));
     assert_int_equal(preauth.count, 2);
 
+    assert_true(enter(0, "192.0.2.1", 0));
+    assert_int_equal(preauth.count, 2);
+
     preauth_leave(&preauth, &entries[0]);
     preauth_leave(&preauth, &entries[0]);
     assert_int_equal(preauth.count, 1);
