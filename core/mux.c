@@ -383,6 +383,7 @@ bool mux_finish(struct mux *mux, uint32_t stream)
 
     REQUIRE(finished != NULL && stream_may(finished, STREAM_FINISHES_LOCAL));
     stream_move(finished, STREAM_FINISHES_LOCAL);
+    unlist(mux, STREAM_OPENINGS, finished); /* D20; see mux_finish() in mux.h */
     finished->ready = false;
     mux_queue(mux, finished);
     mux_owe(mux, finished, STREAM_OWES_FIN);
@@ -582,8 +583,9 @@ static void stream_invariant(const struct mux *mux, const struct stream *stream,
               (stream->ready && stream->send_window > 0 &&
                stream_may(stream, STREAM_FINISHES_LOCAL)));
     INVARIANT(stream_is_listed(stream, STREAM_CONTROL) == (stream->owes != 0));
-    INVARIANT(stream_is_listed(stream, STREAM_OPENINGS) ==
-              (is_unanswered(stream) && config->open_timeout_ms != 0));
+    INVARIANT(
+        stream_is_listed(stream, STREAM_OPENINGS) ==
+        (stream->state == STREAM_OPENING && config->open_timeout_ms != 0));
     INVARIANT(stream_is_listed(stream, STREAM_OFFERS) ==
               (is_offered(stream) && config->accept_timeout_ms != 0));
 

@@ -154,8 +154,9 @@ void mux_ready(struct mux *mux, uint32_t stream, bool ready);
 void mux_consume(struct mux *mux, uint32_t stream, size_t length);
 
 /* No more bytes from us: FIN after all that was emitted. Starts no timer
- * (D20, T11). True: that ended the stream (the peer had finished), the id is
- * dead; its FIN is still emitted. */
+ * (D20, T11), and stops that of an open: hashicorp/yamux never acknowledges a
+ * stream whose FIN came before it was accepted. True: that ended the stream
+ * (the peer had finished), the id is dead; its FIN is still emitted. */
 bool mux_finish(struct mux *mux, uint32_t stream);
 
 /* Abandon the stream, both ways. The id is dead; no event follows. On an

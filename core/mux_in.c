@@ -58,7 +58,7 @@ static void useless(struct mux *mux)
 }
 
 /* A frame for a stream that is not live. Harmless if it may have been under way
- * when this side ended the stream (U-14, W-20). */
+ * when this side ended the stream. */
 static void late(struct mux *mux)
 {
     const struct wire_header *header = &mux->parser.header;
@@ -228,6 +228,9 @@ static bool receive_stream_frame(struct mux *mux, struct mux_event *event)
 
     if (header->stream != 0) {
         stream = stream_table_find(&mux->table, header->stream);
+    }
+    if (stream != NULL && (stream->owes & STREAM_OWES_SYN) != 0) {
+        stream = NULL; /* of which the peer cannot have heard */
     }
     enum status verdict = judge(mux, stream);
     if (verdict != STATUS_OK) {

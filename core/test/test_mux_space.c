@@ -13,6 +13,8 @@ enum place {
     SESSION,
     NEVER_OURS,
     NEVER_PEERS,
+    UNSENT, /* opened, but the SYN is not out: the peer cannot know */
+    UNSENT_FINISHED,
     OPENING,
     OPENING_FINISHED,
     OFFERED,
@@ -34,6 +36,8 @@ static uint32_t id_of(enum place place)
     case SESSION:
         return 0;
     case NEVER_OURS:
+    case UNSENT:
+    case UNSENT_FINISHED:
     case OPENING:
     case OPENING_FINISHED:
     case OPEN_OURS:
@@ -79,6 +83,13 @@ static void go_to(struct script *s, enum place place)
     case NEVER_OURS:
     case NEVER_PEERS:
     case PLACES:
+        break;
+    case UNSENT:
+    case UNSENT_FINISHED:
+        (void)script_open(s);
+        if (place == UNSENT_FINISHED) {
+            (void)mux_finish(s->mux, 2);
+        }
         break;
     case OPENING:
     case OPENING_FINISHED:
@@ -131,6 +142,12 @@ static void go_to(struct script *s, enum place place)
     }
 }
 
+static bool is_unsent(enum place place)
+{
+    return place == UNSENT || place == UNSENT_FINISHED;
+}
+
+/* ... and the peer knows it */
 static bool is_live(enum place place)
 {
     return place >= OPENING && place <= REMOTE_FINISHED;
@@ -192,7 +209,7 @@ static struct outcome expected(enum place place, enum wire_type type,
     struct outcome outcome = {refusal(place, type, flags, length),
                               {{0, 0}},
                               0,
-                              is_live(place),
+                              is_live(place) || is_unsent(place),
                               false};
     bool payload = type == WIRE_DATA && length > 0;
     bool remote_finished =
