@@ -182,7 +182,9 @@ static size_t send_pieces(struct tcp *tcp, struct iovec *pieces, size_t count)
     ssize_t sent;
 
     do {
-        sent = sendmsg(tcp->fd, &message, MSG_NOSIGNAL);
+        sent = count == 1 ? send(tcp->fd, pieces->iov_base, pieces->iov_len,
+                                 MSG_NOSIGNAL)
+                          : sendmsg(tcp->fd, &message, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0) {
         return (size_t)sent;

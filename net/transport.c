@@ -37,6 +37,8 @@
 #define SPANS_MAX 64u  /* gathered for one write: of adjoining frames */
 #define READ_MIN 2048u /* a message that has less room left is full */
 #define TLS_READ_SIZE 65536u
+/* A slow link, too, takes some at once, whenever its buffer has room again. */
+#define QUICK_MESSAGES 8u
 
 enum phase { OPEN, CLOSING, LINGERING, CLOSED, ENDED };
 
@@ -554,8 +556,11 @@ static void adapt(struct transport *transport,
 
     if (transport_now_ms(transport) - buffer->made_ms > config->message_ms) {
         limit /= 2;
-    } else if (buffer->payload + READ_MIN > limit) {
+        transport->quick_messages = 0;
+    } else if (buffer->payload + READ_MIN > limit &&
+               ++transport->quick_messages == QUICK_MESSAGES) {
         limit *= 2;
+        transport->quick_messages = 0;
     }
     if (limit < config->message_min) {
         limit = config->message_min;

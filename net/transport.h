@@ -79,6 +79,7 @@ struct transport { /* fields belong to transport.c, but user */
     uint16_t peer_code;  /* read-only: of the peer's close frame; 0: none */
     uint16_t close_code; /* of ours, once nothing else is owed */
     uint8_t phase;
+    uint8_t quick_messages;  /* full ones in succession */
     bool readable, writable; /* as far as we know */
     bool hung_up; /* a short read does not mean that nothing follows */
     bool moves;   /* bytes may go through a pipe */

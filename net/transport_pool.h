@@ -16,10 +16,10 @@
 #include "net/loop.h"
 #include "net/spill.h"
 
-/* Message size: as long as a message is with the kernel within message_ms, the
- * next may be twice as long, which saves system calls and wake-ups; a slow link
- * gets small ones, so that a ping or a small request does not wait behind a
- * large one (Y-05, P-04). */
+/* Message size: it is doubled when some in succession were full and with the
+ * kernel within message_ms, which saves system calls and wake-ups; it is halved
+ * when one took longer, so that on a slow link a ping or a small request does
+ * not wait behind a large message (Y-05, P-04). */
 struct transport_config {
     size_t receive_max;       /* bytes a read, >= 4096; default 262144 */
     size_t message_min;       /* payload, >= 4096; default 16384 */

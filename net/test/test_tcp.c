@@ -394,6 +394,25 @@ static void a_reset_delivers_what_was_written_first(void **state)
     stop(f);
 }
 
+/* All is in our kernel, and not yet in the peer's. */
+static void a_reset_waits_for_acknowledgement(void **state)
+{
+    struct fixture *f = start(AF_INET);
+    size_t read;
+    (void)state;
+
+    write_pattern(f, 150000);
+    WAIT_FOR(f, tcp_unwritten(&f->tcp) == 0);
+    assert_true(socket_unacknowledged(f->tcp.fd) > 0);
+    tcp_reset(&f->tcp);
+    turn(f);
+    assert_int_equal(f->closed, 0);
+    assert_int_equal(read_pattern(f, &read), ECONNRESET);
+    assert_int_equal(read, 150000);
+    assert_int_equal(f->closed, 1);
+    stop(f);
+}
+
 static void a_reset_does_not_wait_for_ever(void **state)
 {
     struct fixture *f = start(AF_INET);
@@ -749,6 +768,7 @@ static const struct CMUnitTest tests[] = {
     REQ("L-05", several_spans_are_written_in_order),
     REQ("T12", close_waits_for_the_spill),
     REQ("L-04,T14,T15", a_reset_delivers_what_was_written_first),
+    REQ("L-04,T15", a_reset_waits_for_acknowledgement),
     REQ("L-04,T15", a_reset_does_not_wait_for_ever),
     REQ("L-04,T14", a_reset_of_an_idle_socket_is_no_end_of_file),
     REQ("T15", a_unix_socket_delivers_and_closes),

@@ -516,6 +516,49 @@ static void a_full_pipe_is_thrown_away(void **state)
     world_stop(world); /* counts descriptors */
 }
 
+/* Messages were large; then one took longer than message_ms to get out. */
+static void a_slow_link_gets_small_messages(void **state)
+{
+    struct world *world;
+    struct flow flows[16];
+    uint8_t bytes[8192]; /* less than the next message */
+    int raw, room = 32768;
+    (void)state;
+
+    world = world_start_raw(&variants[1], (struct span){0}, &raw);
+    setsockopt(world->server.transport.fd, SOL_SOCKET, SO_SNDBUF, &room,
+               sizeof room);
+    setsockopt(raw, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    for (int i = 0; i < 16; i++) {
+        flows[i] = (struct flow){.from = world_client(world),
+                                 .to = -1,
+                                 .length = 200000,
+                                 .stalls = true};
+        flow_step(&flows[i]);
+    }
+    while (world->server.transport.message_limit < 65536) {
+        world_turn(world);
+        while (recv(raw, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
+        }
+    }
+    WORLD_WAIT(world, world->server.transport.pending != NULL);
+    size_t before = world->server.transport.message_limit;
+    uint64_t made_ms = world->server.transport.pending->made_ms;
+    while (loop_now_ms(world->loop) <= made_ms + 10) {
+        loop_run_once(world->loop, 20);
+    }
+    while (world->server.transport.message_limit == before &&
+           recv(raw, bytes, sizeof bytes, 0) > 0) {
+        world_turn(world);
+    }
+    assert_in_range(world->server.transport.message_limit, 16384, before / 2);
+    for (int i = 0; i < 16; i++) {
+        close(flows[i].from);
+    }
+    close(raw);
+    world_stop(world);
+}
+
 /* ---- raw peers ----------------------------------------------------------- */
 
 static void expect_bytes(struct world *world, int raw, const void *bytes,
@@ -616,6 +659,46 @@ static void a_peer_that_breaks_the_protocol_is_told_and_dropped(void **state)
     WORLD_WAIT(world, world->server.ended);
     assert_non_null(world->server.transport.reason);
     close(client);
+    world_stop(world);
+}
+
+static void a_reset_of_the_link_is_reported(void **state)
+{
+    struct world *world;
+    int raw;
+    (void)state;
+
+    world = world_start_raw(&variants[1], (struct span){0}, &raw);
+    world_turn(world);
+    socket_reset(raw);
+    WORLD_WAIT(world, world->server.ended);
+    assert_string_equal(world->server.transport.reason,
+                        "the connection failed");
+    assert_int_equal(world->server.transport.error, ECONNRESET);
+    world_stop(world);
+}
+
+static void a_descriptor_that_cannot_be_watched_stays_the_callers(void **state)
+{
+    struct world *world;
+    struct transport transport;
+    struct bridge bridge;
+    int raw, fd;
+    uint32_t id;
+    (void)state;
+
+    world = world_start_raw(&variants[1], (struct span){0}, &raw);
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_false(transport_open(
+        &transport, world->pool, fd, NULL, WS_SERVER, world->server.link,
+        (struct span){(const uint8_t *)"x", 1}, &world->server.ops, NULL));
+    assert_int_equal(link_open(world->server.link, loop_now_ms(world->loop),
+                               &bridge.conn, &id),
+                     STATUS_OK);
+    assert_false(bridge_open(&bridge, &world->server.transport, id, fd, NULL));
+    link_closed(world->server.link, id);
+    assert_int_equal(close(fd), 0);
+    close(raw);
     world_stop(world);
 }
 
@@ -747,6 +830,7 @@ static void bytes_that_tls_holds_are_not_lost(void **state)
 
     struct side side = {.world = world, .ops = world->server.ops};
     link_config_default(&config, MUX_SERVER);
+    config.mux.ping_interval_ms = 0;
     side.link_size = link_size(&config);
     void *memory = calloc(1, side.link_size);
     side.link =
@@ -863,12 +947,15 @@ static const struct CMUnitTest tests[] = {
     REQ("L-02,L-04,X15,T19",
         a_reader_beyond_the_budget_is_reset_and_the_others_live),
     REQ("L-05,X18", a_slow_link_stops_the_clients),
+    REQ("P-04,Y-05", a_slow_link_gets_small_messages),
     REQ("P-02,L-03,T12", bulk_is_moved_and_arrives),
     REQ("P-02,X17", without_descriptors_for_pipes_bulk_is_copied),
     REQ("P-02,L-02", a_full_pipe_is_thrown_away),
     REQ("L-07", bytes_that_came_with_the_upgrade_are_not_lost),
     REQ("L-07", a_ping_is_answered_and_a_close_is_echoed),
     REQ("L-07", a_peer_that_breaks_the_protocol_is_told_and_dropped),
+    REQ("AC-14,L-04", a_reset_of_the_link_is_reported),
+    REQ("L-02", a_descriptor_that_cannot_be_watched_stays_the_callers),
     REQ("AC-05,L-06", what_a_close_owes_is_sent),
     REQ("L-06", a_close_does_not_wait_for_ever),
     REQ("L-01,AC-14", a_silent_peer_is_found_by_our_ping),

@@ -1,9 +1,12 @@
 /* throughput: what one GiB through two transports costs each of them.
  *
- *   throughput [get|put] [streams] [MiB a stream] [plain|tls]
+ *   throughput get|put [streams [MiB a stream [plain|tls]]]
+ *   throughput ask [connections [requests a connection [plain|tls]]]
  *
  * Four processes over loopback: client, server's transport, agent's transport,
- * engine. Prints GiB/s and CPU seconds a GiB of the two in the middle.
+ * engine. Prints GiB/s and CPU seconds a GiB of the two in the middle, or
+ * requests a second and CPU microseconds a request. Knobs by environment:
+ * FRAME MESSAGE RECEIVE LOWAT WINDOW MOVE.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -199,6 +202,54 @@ static void play(const int *fd, int count, bool sends, size_t length)
     _exit(0);
 }
 
+#define REQUEST 150
+#define REPLY 1000
+
+/* Whichever comes first: writes, then waits for `takes` bytes, then again. */
+static void converse(const int *fd, int count, size_t says, size_t takes,
+                     size_t times, bool first)
+{
+    static char bytes[4096];
+    struct pollfd polls[STREAMS_MAX];
+    size_t got[STREAMS_MAX] = {0};
+    size_t rounds[STREAMS_MAX] = {0};
+    int open = count;
+
+    for (int i = 0; i < count; i++) {
+        polls[i] = (struct pollfd){.fd = fd[i], .events = POLLIN};
+        if (first && send(fd[i], bytes, says, MSG_NOSIGNAL) < 0) {
+            _exit(1);
+        }
+    }
+    while (open > 0) {
+        poll(polls, (nfds_t)count, -1);
+        for (int i = 0; i < count; i++) {
+            if (polls[i].fd < 0 || polls[i].revents == 0) {
+                continue;
+            }
+            ssize_t n = recv(polls[i].fd, bytes, takes - got[i], 0);
+            if (n < 0) {
+                perror("recv");
+                _exit(1);
+            }
+            got[i] += (size_t)n;
+            if (got[i] == takes) {
+                got[i] = 0;
+                rounds[i]++;
+            }
+            if (n == 0 || (first && rounds[i] == times)) {
+                shutdown(polls[i].fd, SHUT_WR);
+                polls[i].fd = -1;
+                open--;
+            } else if (got[i] == 0 &&
+                       send(polls[i].fd, bytes, says, MSG_NOSIGNAL) < 0) {
+                _exit(1);
+            }
+        }
+    }
+    _exit(0);
+}
+
 static int dial(uint16_t port)
 {
     struct socket_address address;
@@ -237,6 +288,8 @@ static double clock_s(void)
 int main(int argc, char **argv)
 {
     bool get = argc < 2 || strcmp(argv[1], "get") == 0;
+    bool ask = argc > 1 && strcmp(argv[1], "ask") == 0;
+    size_t times = argc > 3 ? (size_t)atoi(argv[3]) : 10000;
     int streams = argc > 2 ? atoi(argv[2]) : 1;
     size_t length = (size_t)(argc > 3 ? atoi(argv[3]) : 1024) << 20;
     bool tls = argc > 4 && strcmp(argv[4], "tls") == 0;
@@ -259,21 +312,23 @@ int main(int argc, char **argv)
         run_end(MUX_CLIENT, agent_fd, -1, engine_port, tls);
     }
     for (int i = 0; i < streams && i < STREAMS_MAX; i++) {
-        char byte = 0;
         fd[0][i] = dial(client_port);
-        if (send(fd[0][i], &byte, 1, 0) != 1) { /* opens the stream */
-            return 1;
-        }
         fd[1][i] = take(engine);
     }
     close(agent_fd);
     close(server_fd);
     double begin = clock_s();
     pid_t client = fork();
+    if (client == 0 && ask) {
+        converse(fd[0], streams, REQUEST, REPLY, times, true);
+    }
     if (client == 0) {
         play(fd[0], streams, !get, length);
     }
     pid_t far = fork();
+    if (far == 0 && ask) {
+        converse(fd[1], streams, REPLY, REQUEST, 0, false);
+    }
     if (far == 0) {
         play(fd[1], streams, get, length);
     }
@@ -287,6 +342,14 @@ int main(int argc, char **argv)
     kill(agent, SIGKILL);
     double agent_cpu = cpu_of(agent);
     double server_cpu = cpu_of(server);
+    if (ask) {
+        double count = (double)times * streams;
+        (void)printf("ask %2d connections %s: %.0f/s, server %.1f agent %.1f "
+                     "CPU us a request\n",
+                     streams, tls ? "tls" : "plain", count / seconds,
+                     server_cpu / count * 1e6, agent_cpu / count * 1e6);
+        return 0;
+    }
     double gib = (double)length * streams / (double)(1 << 30);
     (void)printf("%s %2d streams %s: %.2f GiB/s, server %.2f agent %.2f "
                  "CPU s/GiB\n",

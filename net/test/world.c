@@ -98,6 +98,7 @@ static void start_side(struct world *world, struct side *side,
     struct link_config config;
 
     link_config_default(&config, role);
+    config.mux.ping_interval_ms = 0; /* a raw peer wants to know what comes */
     if (world->options.configure != NULL) {
         world->options.configure(&config, &transport_config);
     }
