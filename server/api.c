@@ -33,6 +33,7 @@ static const struct route_row routes[] = {
     {"GET", AGENTS "/" ID "/snippets", ACCESS_MANAGEMENT, agents_snippets},
     {"GET", AGENTS "/" ID "/proxy-status", ACCESS_MANAGEMENT,
      agents_proxy_status},
+    {"GET", AGENTS "/" ID "/containers", ACCESS_MANAGEMENT, agents_containers},
     {"GET", SERVERS, ACCESS_MANAGEMENT, servers_list},
     {"POST", SERVERS, ACCESS_MANAGEMENT, servers_create},
     {"GET", SERVERS "/" ID, ACCESS_MANAGEMENT, servers_get},

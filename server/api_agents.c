@@ -188,6 +188,15 @@ void agents_get(struct exchange *exchange)
     }
 }
 
+void agents_containers(struct exchange *exchange)
+{
+    struct store_agent agent;
+    char unknown[320];
+    if (find_agent(exchange, record_not_found(exchange, unknown), &agent)) {
+        containers_of_agent(exchange, &agent.uuid);
+    }
+}
+
 /* ---- change -------------------------------------------------------------- */
 
 static bool change_text(struct exchange *exchange, const json_t *body,

@@ -1,4 +1,5 @@
-/* GET /api/v1/docker/containers (H-01, AC-09..AC-12).
+/* GET /api/v1/docker/containers (H-01, AC-09..AC-12), and the list of one agent
+ * without a remote server.
  *
  * core/route.h decides where to ask; then, each on its own connection: HEAD
  * /_ping for the engine's API version, GET /_ping if it would not have that,
@@ -421,20 +422,40 @@ static void begin(struct exchange *exchange, const struct route *route)
     exchange->call->pending = pending;
 }
 
+static void answer(struct exchange *exchange, const struct route_query *query)
+{
+    struct route route;
+    route_decide(&route, query);
+    if (route.kind == ROUTE_ERROR) {
+        reply_error(exchange->reply, route.status, "%s", route.error);
+    } else {
+        begin(exchange, &route);
+    }
+}
+
+void containers_of_agent(struct exchange *exchange, const struct uuid *uuid)
+{
+    struct tunnel *tunnel = exchange->parts->tunnel;
+    struct tunnel_view view = {0};
+    char agent[UUID_TEXT_SIZE];
+    uuid_text(uuid, agent);
+    if (tunnel != NULL) {
+        (void)tunnel_find(tunnel, uuid->bytes, &view);
+    }
+    answer(exchange, &(struct route_query){.server = ROUTE_SERVER_ORTHRUS,
+                                           .tunnel_configured = tunnel != NULL,
+                                           .agent_uuid = agent,
+                                           .agent_address = view.address});
+}
+
 void containers_list(struct exchange *exchange)
 {
     struct question question = {.host = exchange_query(exchange, "host"),
                                 .server_id =
                                     exchange_query(exchange, "server_id")};
     struct route_query query = {0};
-    struct route route;
     if (look_up(exchange, &question, &query)) {
-        route_decide(&route, &query);
-        if (route.kind == ROUTE_ERROR) {
-            reply_error(exchange->reply, route.status, "%s", route.error);
-        } else {
-            begin(exchange, &route);
-        }
+        answer(exchange, &query);
     }
     free(question.host);
     free(question.server_id);

@@ -86,6 +86,7 @@ void agents_revoke(struct exchange *exchange);
 void agents_rotate(struct exchange *exchange);
 void agents_snippets(struct exchange *exchange);
 void agents_proxy_status(struct exchange *exchange);
+void agents_containers(struct exchange *exchange);
 
 void servers_list(struct exchange *exchange);
 void servers_create(struct exchange *exchange);
@@ -94,6 +95,8 @@ void servers_change(struct exchange *exchange);
 void servers_delete(struct exchange *exchange);
 
 void containers_list(struct exchange *exchange);
+/* The same for one agent, without a remote server. */
+void containers_of_agent(struct exchange *exchange, const struct uuid *uuid);
 void containers_cancel(struct api_pending *pending);
 
 void metrics_show(struct exchange *exchange);

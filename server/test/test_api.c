@@ -45,8 +45,8 @@ static void every_management_call_needs_the_admin_token(void **state)
         fixture.request.authorization = "Bearer 0123456789";
         assert_int_equal(fixture_call(route->method, path, NULL), 401);
     }
-    assert_int_equal(closed, 15);
-    assert_int_equal(fixture.auth.admin_failures, 30);
+    assert_int_equal(closed, 16);
+    assert_int_equal(fixture.auth.admin_failures, 32);
 }
 
 static void an_agents_key_opens_no_management_call(void **state)

@@ -147,6 +147,31 @@ static void the_agents_own_proxy_is_asked_and_no_other(void **state)
     engine_stop(&other);
 }
 
+static void an_agent_is_listed_without_a_remote_server(void **state)
+{
+    (void)state;
+    static const struct engine_answer answers[] = {
+        {PING, CLOSED}, {JSON_HEAD "Content-Length: 2\r\n\r\n[]", CLOSED}};
+    struct fixture_agent agent = fixture_agent("a");
+    (void)snprintf(path, sizeof(path), "/api/v1/orthrus/agents/%s/containers",
+                   agent.uuid);
+
+    fails(502, "Orthrus agent is not currently connected");
+    engine_start(&engine, fixture.loop, "127.0.0.1", answers);
+    (void)fixture_connect(agent.uuid, engine.port);
+    assert_int_equal(fixture_call("GET", path, NULL), 200);
+    assert_string_equal(fixture.text, "[]");
+    asked(1, "GET /v1.41/containers/json HTTP/1.1\r\n");
+
+    (void)snprintf(path, sizeof(path), "/api/v1/orthrus/agents/%s/containers",
+                   UUID);
+    fails(404, "orthrus: get agent " UUID ": record not found");
+    fixture_without_tunnel();
+    (void)snprintf(path, sizeof(path), "/api/v1/orthrus/agents/%s/containers",
+                   agent.uuid);
+    fails(503, "Orthrus subsystem unavailable");
+}
+
 static void this_hosts_engine_is_asked_by_its_socket(void **state)
 {
     (void)state;
@@ -463,6 +488,7 @@ static void lists_under_way_are_limited(void **state)
 static const struct CMUnitTest tests[] = {
     TEST("H-01,AC-09,AC-10,AC-11", checks_come_in_the_order_of_the_field),
     TEST("AC-12,H-01", the_agents_own_proxy_is_asked_and_no_other),
+    TEST("U-03,AC-11,AC-12", an_agent_is_listed_without_a_remote_server),
     TEST("H-01", this_hosts_engine_is_asked_by_its_socket),
     TEST("H-01,H-05", direct_servers_are_found_by_address_and_by_name),
     TEST("H-01,T7", versions_are_negotiated_by_ping),
