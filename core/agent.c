@@ -283,7 +283,7 @@ unsigned agent_wants(const struct agent *agent)
     if (agent->state == AGENT_SERVING && agent->listener == LISTENER_NONE) {
         wants |= AGENT_WANTS_LISTENER;
     }
-    if (agent->state > AGENT_SERVING && agent->listener == LISTENER_LIVE) {
+    if (agent->state > AGENT_DRAINING && agent->listener == LISTENER_LIVE) {
         wants |= AGENT_WANTS_UNLISTEN;
     }
     if (agent->has_transport && (link & LINK_WANTS_OUTPUT) != 0) {

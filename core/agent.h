@@ -7,7 +7,8 @@
  *
  *   WAITING   transport up; an older session of this agent still has a listener
  *   SERVING   accepting connections
- *   DRAINING  no new connections; live ones finish
+ *   DRAINING  live connections finish; the listener stays, so that who comes
+ *             now is told why (agent_open() refuses, T33)
  *   CLOSING   everything is being let go: listener first, then the streams,
  *             then the transport (AC-05)
  *   CLOSED    inert; the memory may be reused
