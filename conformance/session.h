@@ -78,6 +78,7 @@ struct session {
     uint32_t *opened_ids;        /* in order; opened of them */
     uint64_t frames;             /* received, all */
     uint64_t data_received;      /* payload bytes, all streams */
+    uint64_t data_at_pong;       /* ... when the last pong came */
     struct wire_frame last;      /* received */
     struct session_books *books; /* session.c's own */
 };
@@ -208,7 +209,7 @@ uint64_t session_answer(struct session *session, uint32_t stream,
                         uint64_t offset, char *line, size_t size);
 /* Asks the peer's application to open count streams that do `then` ("echo",
  * "reset", "watch") after writing bytes of pattern each. label: "-" for none.
- * Returns the command's stream, or 0 with --open-command. */
+ * Returns the command's stream. */
 uint32_t session_ask_open(struct session *session, unsigned count,
                           uint64_t bytes, const char *then, const char *label);
 /* What the application saw of the stream that was labelled: bytes, and how it

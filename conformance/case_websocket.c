@@ -1,0 +1,3 @@
+#include "conformance/case.h"
+
+const struct spec_case case_websocket[] = {{0}};

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/yamux"
+)
+
+// note is what the application saw of one labelled stream.
+type note struct {
+	bytes int64
+	end   string
+}
+
+var (
+	notesLock sync.Mutex
+	notes     = map[string]note{}
+)
+
+func setNote(label string, bytes int64, end string) {
+	notesLock.Lock()
+	defer notesLock.Unlock()
+	if label != "" && label != "-" {
+		notes[label] = note{bytes, end}
+	}
+}
+
+// patternReader gives count bytes of the pattern: byte i is i mod 251.
+type patternReader struct{ at, count int64 }
+
+func (p *patternReader) Read(b []byte) (int, error) {
+	if p.at >= p.count {
+		return 0, io.EOF
+	}
+	n := 0
+	for n < len(b) && p.at < p.count {
+		b[n] = byte(p.at % 251)
+		n++
+		p.at++
+	}
+	return n, nil
+}
+
+// plain hides WriteTo and ReadFrom, so that copies go through a buffer.
+type plain struct{ io.Writer }
+
+func writePattern(stream io.Writer, count int64) error {
+	_, err := io.CopyBuffer(plain{stream}, &patternReader{count: count}, make([]byte, 1<<20))
+	return err
+}
+
+func run(session *yamux.Session, stream *yamux.Stream, mode string) {
+	reader := bufio.NewReaderSize(stream, 128)
+	switch mode {
+	case "app", "opener":
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			stream.Close()
+			return
+		}
+		command(session, stream, reader, strings.Fields(line))
+	default:
+		behave(stream, stream, mode)
+	}
+}
+
+func behave(stream *yamux.Stream, reader io.Reader, mode string) {
+	switch mode {
+	case "echo":
+		io.CopyBuffer(plain{stream}, reader, make([]byte, 32768))
+		stream.Close()
+	case "sink":
+		io.Copy(plain{io.Discard}, reader)
+		stream.Close()
+	case "source":
+		go io.Copy(plain{io.Discard}, reader)
+		writePattern(stream, 1<<62)
+		stream.Close()
+	case "hold":
+		<-stream.Session().CloseChan()
+	}
+}
+
+// watch reads to the end and notes how that came.
+func watch(stream *yamux.Stream, reader io.Reader, label string, wait time.Duration) {
+	setNote(label, 0, "open")
+	time.Sleep(wait)
+	bytes, err := io.Copy(plain{io.Discard}, reader)
+	end := "eof"
+	if errors.Is(err, yamux.ErrConnectionReset) || errors.Is(err, yamux.ErrStreamClosed) {
+		end = "reset"
+	} else if err != nil {
+		end = "error"
+	}
+	setNote(label, bytes, end)
+	stream.Close()
+}
+
+func unsupported(stream *yamux.Stream) {
+	io.WriteString(stream, "unsupported\n")
+	stream.Close()
+}
+
+func number(words []string, at int) int64 {
+	if at >= len(words) {
+		return 0
+	}
+	value, _ := strconv.ParseInt(words[at], 10, 64)
+	return value
+}
+
+func word(words []string, at int) string {
+	if at >= len(words) {
+		return "-"
+	}
+	return words[at]
+}
+
+func command(session *yamux.Session, stream *yamux.Stream, reader *bufio.Reader, words []string) {
+	switch word(words, 0) {
+	case "echo", "sink", "hold", "source":
+		behave(stream, reader, words[0])
+	case "open":
+		open(session, stream, reader, words)
+	case "watch":
+		watch(stream, reader, word(words, 1), time.Duration(number(words, 2))*time.Millisecond)
+	case "report":
+		notesLock.Lock()
+		found, known := notes[word(words, 1)]
+		notesLock.Unlock()
+		if !known {
+			found.end = "unknown"
+		}
+		fmt.Fprintf(stream, "%d %s\n", found.bytes, found.end)
+		stream.Close()
+	case "write":
+		writePattern(stream, number(words, 1))
+		stream.Close()
+		io.Copy(plain{io.Discard}, reader)
+	case "finish":
+		stream.Close()
+		watch(stream, reader, word(words, 1), 0)
+	case "close":
+		stream.Close()
+	case "drain":
+		session.GoAway()
+		io.WriteString(stream, "draining\n")
+		behave(stream, reader, "echo")
+	case "shutdown":
+		if len(words) > 1 {
+			go writePattern(stream, number(words, 1))
+			time.Sleep(200 * time.Millisecond)
+		} else {
+			stream.Close()
+			io.Copy(plain{io.Discard}, reader)
+		}
+		session.Close()
+	default:
+		unsupported(stream)
+	}
+}
+
+func open(session *yamux.Session, stream *yamux.Stream, reader io.Reader, words []string) {
+	count, bytes, then, label := number(words, 1), number(words, 2), word(words, 3), word(words, 4)
+	if then == "reset" {
+		unsupported(stream)
+		return
+	}
+	for i := int64(0); i < count; i++ {
+		opened, err := session.OpenStream()
+		if err != nil {
+			fmt.Fprintf(stream, "failed %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
+			stream.Close()
+			return
+		}
+		go func() {
+			if writePattern(opened, bytes) != nil && then != "watch" {
+				opened.Close()
+				return
+			}
+			if then == "watch" {
+				watch(opened, opened, label, 0)
+				return
+			}
+			copied, err := io.CopyBuffer(plain{opened}, opened, make([]byte, 32768))
+			end := "eof"
+			if errors.Is(err, yamux.ErrConnectionReset) {
+				end = "reset"
+			} else if err != nil {
+				end = "error"
+			}
+			setNote(label, copied, end)
+			opened.Close()
+		}()
+		label = "-"
+	}
+	fmt.Fprintf(stream, "opened %d\n", count)
+	io.Copy(plain{io.Discard}, reader)
+	stream.Close()
+}
