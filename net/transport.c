@@ -277,11 +277,13 @@ static void deliver(struct transport *transport, struct gathered *gathered)
 {
     struct conn *conn = gathered->conn;
 
-    if (gathered->count > 0) {
-        size_t taken = conn->ops->write(conn, gathered->spans, gathered->count);
-        REQUIRE(taken <= gathered->length);
-        link_written(transport->link, conn->id, taken);
+    if (conn == NULL) {
+        return;
     }
+    size_t taken = conn->ops->write(conn, gathered->spans, gathered->count);
+    REQUIRE(taken <= gathered->length);
+    link_written(transport->link, conn->id, taken);
+    gathered->conn = NULL;
     gathered->count = 0;
     gathered->length = 0;
 }
