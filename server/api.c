@@ -88,6 +88,9 @@ void api_not_ready(struct api *api, const char *reason)
 
 void api_reply_free(struct api_reply *reply)
 {
+    if (reply->body != NULL) {
+        explicit_bzero(reply->body, reply->body_length); /* may be a key */
+    }
     free(reply->body);
     memset(reply, 0, sizeof(*reply));
 }
@@ -297,7 +300,7 @@ static bool admit(struct api *api, const struct api_request *request,
     return true;
 }
 
-void api_count(struct api *api, const struct api_reply *reply)
+static void count(struct api *api, const struct api_reply *reply)
 {
     ++api->replies[reply->status / 100 % 6];
 }
@@ -309,7 +312,7 @@ bool api_admit(struct api *api, const struct api_request *request,
     size_t length = 0;
     const struct route_row *route = find_route(request, &id, &length);
     if (!admit(api, request, route, reply)) {
-        api_count(api, reply);
+        count(api, reply);
         return false;
     }
     return true;
@@ -339,15 +342,34 @@ bool api_begin(struct api *api, struct api_call *call,
     if (call->pending != NULL) {
         return false;
     }
-    api_count(api, &call->reply);
+    count(api, &call->reply);
     return true;
+}
+
+void exchange_defer(struct exchange *exchange, struct api_pending *pending,
+                    void (*cancel)(struct api_pending *pending))
+{
+    *pending = (struct api_pending){exchange->api, exchange->call, cancel};
+    exchange->call->pending = pending;
+    ++exchange->api->pending_count;
+}
+
+void exchange_complete(struct api_pending *pending)
+{
+    struct api_call *call = pending->call;
+    call->pending = NULL;
+    --pending->api->pending_count;
+    count(pending->api, &call->reply);
+    call->done(call);
 }
 
 void api_cancel(struct api_call *call)
 {
-    if (call->pending != NULL) {
-        containers_cancel(call->pending);
+    struct api_pending *pending = call->pending;
+    if (pending != NULL) {
         call->pending = NULL;
+        --pending->api->pending_count;
+        pending->cancel(pending);
     }
 }
 

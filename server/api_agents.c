@@ -5,19 +5,24 @@
 #include <string.h>
 
 #include "net/log.h"
+#include "net/loop.h"
 #include "server/auth.h"
 #include "server/config.h"
 #include "server/exchange.h"
 #include "server/reply.h"
 #include "server/snippet.h"
 
-enum { PROXY_PORT_MIN = 1024, PROXY_PORT_MAX = 65535 };
+enum {
+    PROXY_PORT_MIN = 1024,
+    PROXY_PORT_MAX = 65535,
+    SLICE = 200 /* agents of a list in one turn of the loop */
+};
 
 /* Is it connected? *view is zeroed if not. */
-static bool is_online(const struct exchange *exchange, const struct uuid *uuid,
+static bool is_online(const struct api_parts *parts, const struct uuid *uuid,
                       struct tunnel_view *view)
 {
-    const struct tunnel *tunnel = exchange->parts->tunnel;
+    const struct tunnel *tunnel = parts->tunnel;
     memset(view, 0, sizeof(*view));
     return tunnel != NULL && tunnel_find(tunnel, uuid->bytes, view);
 }
@@ -39,13 +44,13 @@ static void set_time(json_t *object, const char *field, int64_t time)
     }
 }
 
-static json_t *agent_json(const struct exchange *exchange,
+static json_t *agent_json(const struct api_parts *parts,
                           const struct store_agent *agent)
 {
     struct tunnel_view view;
     char uuid[UUID_TEXT_SIZE];
     const char *status = agent->last_seen != 0 ? "offline" : "pending";
-    bool online = is_online(exchange, &agent->uuid, &view);
+    bool online = is_online(parts, &agent->uuid, &view);
     uuid_text(&agent->uuid, uuid);
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:s}", "uuid", uuid, "name", agent->name,
@@ -125,27 +130,95 @@ static void disconnect(const struct exchange *exchange, const struct uuid *uuid)
 
 /* ---- list, create, get --------------------------------------------------- */
 
-void agents_list(struct exchange *exchange)
+/* Ten thousand agents are megabytes of JSON: it is written a slice a turn of
+ * the loop, so that pings are answered in between (Y-05). */
+struct agent_list {
+    struct api_pending base; /* first: it is what the call points to */
+    struct loop_task task;
+    struct store_agent *agents;
+    size_t count;
+    size_t next;
+    FILE *out; /* to text */
+    char *text;
+    size_t length;
+};
+
+static void release_list(struct agent_list *list)
 {
-    struct store_agent *agents = NULL;
-    size_t count = 0;
-    if (store_agents(exchange->parts->store, &agents, &count) != STORE_OK) {
-        exchange_store_failed(exchange, "list agents");
+    loop_cancel(list->base.api->parts.loop, &list->task);
+    if (list->out != NULL) {
+        (void)fclose(list->out);
+    }
+    free(list->text);
+    free(list->agents);
+    free(list);
+}
+
+static void cancel_list(struct api_pending *pending)
+{
+    release_list((struct agent_list *)pending);
+}
+
+static void write_slice(struct agent_list *list)
+{
+    size_t end = list->next + SLICE;
+    for (; list->next < list->count && list->next < end; ++list->next) {
+        json_t *agent =
+            agent_json(&list->base.api->parts, &list->agents[list->next]);
+        (void)fputc(list->next == 0 ? '[' : ',', list->out);
+        (void)json_dumpf(agent, list->out, JSON_COMPACT);
+        json_decref(agent);
+    }
+}
+
+static void on_slice(void *user)
+{
+    struct agent_list *list = user;
+    write_slice(list);
+    if (list->next < list->count) {
+        loop_defer(list->base.api->parts.loop, &list->task);
         return;
     }
-    json_t *array = json_array();
-    for (size_t i = 0; i < count; ++i) {
-        (void)json_array_append_new(array, agent_json(exchange, &agents[i]));
+    (void)fputs(list->count == 0 ? "[]" : "]", list->out);
+    bool written = fclose(list->out) == 0;
+    list->out = NULL;
+    reply_text(&list->base.call->reply, 200, REPLY_JSON_TYPE,
+               written ? list->text : NULL, list->length);
+    if (written) {
+        list->text = NULL; /* the reply's now */
     }
-    free(agents);
-    reply_json(exchange->reply, 200, array);
+    exchange_complete(&list->base);
+    release_list(list);
+}
+
+void agents_list(struct exchange *exchange)
+{
+    struct agent_list *list = calloc(1, sizeof(*list));
+    if (list == NULL) {
+        reply_error(exchange->reply, 500, "out of memory");
+        return;
+    }
+    list->base.api = exchange->api;
+    list->task = (struct loop_task){.run = on_slice, .user = list};
+    list->out = open_memstream(&list->text, &list->length);
+    if (list->out == NULL) {
+        reply_error(exchange->reply, 500, "out of memory");
+        release_list(list);
+    } else if (store_agents(exchange->parts->store, &list->agents,
+                            &list->count) != STORE_OK) {
+        exchange_store_failed(exchange, "list agents");
+        release_list(list);
+    } else {
+        loop_defer(exchange->parts->loop, &list->task);
+        exchange_defer(exchange, &list->base, cancel_list);
+    }
 }
 
 /* {"agent": ..., "auth_key": ...}: the only time that a key is shown. */
 static json_t *agent_with_key(const struct exchange *exchange,
                               const struct store_agent *agent, const char *key)
 {
-    return json_pack("{s:o, s:s}", "agent", agent_json(exchange, agent),
+    return json_pack("{s:o, s:s}", "agent", agent_json(exchange->parts, agent),
                      "auth_key", key);
 }
 
@@ -184,7 +257,7 @@ void agents_get(struct exchange *exchange)
     struct store_agent agent;
     char unknown[320];
     if (find_agent(exchange, record_not_found(exchange, unknown), &agent)) {
-        reply_json(exchange->reply, 200, agent_json(exchange, &agent));
+        reply_json(exchange->reply, 200, agent_json(exchange->parts, &agent));
     }
 }
 
@@ -283,7 +356,7 @@ void agents_change(struct exchange *exchange)
         }
     }
     if (fine) {
-        reply_json(exchange->reply, 200, agent_json(exchange, &agent));
+        reply_json(exchange->reply, 200, agent_json(exchange->parts, &agent));
     }
     json_decref(body);
 }
@@ -376,7 +449,7 @@ void agents_proxy_status(struct exchange *exchange)
     if (!find_agent(exchange, UNKNOWN_AGENT, &agent)) {
         return;
     }
-    bool online = is_online(exchange, &agent.uuid, &view);
+    bool online = is_online(exchange->parts, &agent.uuid, &view);
     uuid_text(&agent.uuid, uuid);
     /* this release serves no external port: say so, never claim one */
     const char *error = online && agent.external_proxy_port != 0

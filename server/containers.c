@@ -25,9 +25,8 @@ enum { ID_LENGTH = 12, PING_ANSWER_MAX = 1024 };
 
 enum step { STEP_RESOLVE, STEP_PING_HEAD, STEP_PING_GET, STEP_LIST };
 
-struct api_pending {
-    struct api *api;
-    struct api_call *call;
+struct listing {
+    struct api_pending base; /* first: it is what the call points to */
     struct loop_timer timer;
     enum step step;
     struct resolve *resolve; /* under way, or NULL */
@@ -38,70 +37,66 @@ struct api_pending {
     char address[ROUTE_ADDRESS_SIZE]; /* for the log */
 };
 
-static bool ask(struct api_pending *pending, enum step step);
-static void ask_next(struct api_pending *pending, enum step step);
+static bool ask(struct listing *listing, enum step step);
+static void ask_next(struct listing *listing, enum step step);
 
 /* ---- the end of a list --------------------------------------------------- */
 
-static void release(struct api_pending *pending)
+static void release(struct listing *listing)
 {
-    struct loop *loop = pending->api->parts.loop;
-    loop_timer_stop(loop, &pending->timer);
-    if (pending->resolve != NULL) {
-        resolve_cancel(pending->resolve);
+    struct loop *loop = listing->base.api->parts.loop;
+    loop_timer_stop(loop, &listing->timer);
+    if (listing->resolve != NULL) {
+        resolve_cancel(listing->resolve);
     }
-    if (pending->fetch != NULL) {
-        fetch_cancel(pending->fetch);
+    if (listing->fetch != NULL) {
+        fetch_cancel(listing->fetch);
     }
-    --pending->api->pending_count;
-    free(pending);
+    --listing->base.api->lists_under_way;
+    free(listing);
 }
 
 /* The reply is in the call. */
-static void complete(struct api_pending *pending)
+static void complete(struct listing *listing)
 {
-    struct api_call *call = pending->call;
-    struct api *api = pending->api;
-    release(pending);
-    call->pending = NULL;
-    api_count(api, &call->reply);
-    call->done(call);
+    exchange_complete(&listing->base);
+    release(listing);
 }
 
-void containers_cancel(struct api_pending *pending)
+static void cancel(struct api_pending *pending)
 {
-    release(pending);
+    release((struct listing *)pending);
 }
 
-static void answer_unavailable(struct api_pending *pending)
+static void answer_unavailable(struct listing *listing)
 {
     reply_json(
-        &pending->call->reply, 503,
+        &listing->base.call->reply, 503,
         json_pack("{s:s, s:s}", "error", "Docker daemon unavailable", "details",
                   "Cannot connect to Docker. Please ensure Docker is running "
                   "and the socket is accessible (e.g., /var/run/docker.sock is "
                   "mounted)."));
-    complete(pending);
+    complete(listing);
 }
 
-static void answer_failed(struct api_pending *pending, const char *why)
+static void answer_failed(struct listing *listing, const char *why)
 {
     log_line(LOG_WARN, "container_list_failed",
-             log_string("address", pending->address), log_string("error", why));
-    reply_error(&pending->call->reply, 500, "Failed to list containers");
-    complete(pending);
+             log_string("address", listing->address), log_string("error", why));
+    reply_error(&listing->base.call->reply, 500, "Failed to list containers");
+    complete(listing);
 }
 
 static void on_timeout(void *user)
 {
-    struct api_pending *pending = user;
-    ++pending->api->lists_timed_out;
+    struct listing *listing = user;
+    ++listing->base.api->lists_timed_out;
     log_line(LOG_WARN, "container_list_timed_out",
-             log_string("address", pending->address));
+             log_string("address", listing->address));
     reply_error(
-        &pending->call->reply, 504, "Docker did not answer within %llu ms",
-        (unsigned long long)pending->api->parts.config->docker_timeout_ms);
-    complete(pending);
+        &listing->base.call->reply, 504, "Docker did not answer within %llu ms",
+        (unsigned long long)listing->base.api->parts.config->docker_timeout_ms);
+    complete(listing);
 }
 
 /* ---- what the engine said ------------------------------------------------ */
@@ -179,13 +174,13 @@ static json_t *container_json(const json_t *container)
         "network", network, "ip", ip, "ports", ports_of(container));
 }
 
-static void answer_list(struct api_pending *pending, struct span body)
+static void answer_list(struct listing *listing, struct span body)
 {
     json_error_t error;
     json_t *list = json_loadb((const char *)body.bytes, body.length, 0, &error);
     if (!json_is_array(list)) {
         json_decref(list);
-        answer_failed(pending, "the answer is not a JSON array");
+        answer_failed(listing, "the answer is not a JSON array");
         return;
     }
     json_t *array = json_array();
@@ -198,100 +193,100 @@ static void answer_list(struct api_pending *pending, struct span body)
         }
     }
     json_decref(list);
-    reply_json(&pending->call->reply, 200, array);
-    complete(pending);
+    reply_json(&listing->base.call->reply, 200, array);
+    complete(listing);
 }
 
 /* ---- steps --------------------------------------------------------------- */
 
-static void take_version(struct api_pending *pending,
+static void take_version(struct listing *listing,
                          const struct fetch_answer *answer)
 {
-    (void)snprintf(pending->version, sizeof(pending->version), "%s",
+    (void)snprintf(listing->version, sizeof(listing->version), "%s",
                    answer->api_version[0] != '\0' ? answer->api_version
                                                   : VERSION_UNKNOWN);
 }
 
 static void on_answer(void *user, const struct fetch_answer *answer)
 {
-    struct api_pending *pending = user;
-    pending->fetch = NULL;
+    struct listing *listing = user;
+    listing->fetch = NULL;
     if (answer->result == FETCH_UNREACHABLE) {
-        answer_unavailable(pending);
+        answer_unavailable(listing);
         return;
     }
-    switch (pending->step) {
+    switch (listing->step) {
     case STEP_RESOLVE:
         break;
     case STEP_PING_HEAD:
         if (answer->status == 200) {
-            take_version(pending, answer);
-            ask_next(pending, STEP_LIST);
+            take_version(listing, answer);
+            ask_next(listing, STEP_LIST);
         } else {
-            ask_next(pending, STEP_PING_GET);
+            ask_next(listing, STEP_PING_GET);
         }
         return;
     case STEP_PING_GET:
-        take_version(pending, answer);
-        ask_next(pending, STEP_LIST);
+        take_version(listing, answer);
+        ask_next(listing, STEP_LIST);
         return;
     case STEP_LIST:
         if (answer->result == FETCH_TOO_LARGE) {
-            answer_failed(pending, "the answer is above docker-answer-max");
+            answer_failed(listing, "the answer is above docker-answer-max");
         } else if (answer->result == FETCH_BROKEN) {
-            answer_failed(pending, "the answer is cut short or not HTTP");
+            answer_failed(listing, "the answer is cut short or not HTTP");
         } else if (answer->status != 200) {
-            answer_failed(pending, "the engine refused");
+            answer_failed(listing, "the engine refused");
         } else {
-            answer_list(pending, answer->body);
+            answer_list(listing, answer->body);
         }
         return;
     }
-    REQUIRE(pending->step != STEP_RESOLVE);
+    REQUIRE(listing->step != STEP_RESOLVE);
 }
 
 /* False: out of memory. */
-static bool ask(struct api_pending *pending, enum step step)
+static bool ask(struct listing *listing, enum step step)
 {
     char path[64] = "/_ping";
-    struct fetch_request request = {.addresses = pending->addresses,
-                                    .count = pending->count,
+    struct fetch_request request = {.addresses = listing->addresses,
+                                    .count = listing->count,
                                     .method = step == STEP_PING_HEAD ? HTTP_HEAD
                                                                      : HTTP_GET,
                                     .path = path,
                                     .answer_max = PING_ANSWER_MAX,
                                     .done = on_answer,
-                                    .user = pending};
+                                    .user = listing};
     if (step == STEP_LIST) {
         (void)snprintf(path, sizeof(path), "/v%s/containers/json",
-                       pending->version);
+                       listing->version);
         request.answer_max =
-            (size_t)pending->api->parts.config->docker_answer_max;
+            (size_t)listing->base.api->parts.config->docker_answer_max;
     }
-    pending->step = step;
-    pending->fetch = fetch_begin(pending->api->parts.loop, &request);
-    return pending->fetch != NULL;
+    listing->step = step;
+    listing->fetch = fetch_begin(listing->base.api->parts.loop, &request);
+    return listing->fetch != NULL;
 }
 
-static void ask_next(struct api_pending *pending, enum step step)
+static void ask_next(struct listing *listing, enum step step)
 {
-    if (!ask(pending, step)) {
-        answer_failed(pending, "out of memory");
+    if (!ask(listing, step)) {
+        answer_failed(listing, "out of memory");
     }
 }
 
 static void on_resolved(void *user, const struct socket_address *addresses,
                         size_t count)
 {
-    struct api_pending *pending = user;
-    pending->resolve = NULL;
+    struct listing *listing = user;
+    listing->resolve = NULL;
     if (count == 0) {
-        answer_unavailable(pending);
+        answer_unavailable(listing);
         return;
     }
-    memcpy(pending->addresses, addresses, count * sizeof(*addresses));
-    pending->count = count;
-    ask_next(pending, STEP_PING_HEAD);
+    memcpy(listing->addresses, addresses, count * sizeof(*addresses));
+    listing->count = count;
+    ask_next(listing, STEP_PING_HEAD);
 }
 
 /* "tcp://host:port" or "tcp://[host]:port", as route_decide() writes it. */
@@ -316,25 +311,25 @@ static bool split_address(const char *address, char host[ROUTE_HOST_MAX + 1],
 }
 
 /* Starts on where the route leads; false: nothing could be started. */
-static bool start(struct api_pending *pending, const struct route *route)
+static bool start(struct listing *listing, const struct route *route)
 {
-    const struct api_parts *parts = &pending->api->parts;
+    const struct api_parts *parts = &listing->base.api->parts;
     char host[ROUTE_HOST_MAX + 1];
     uint16_t port = 0;
     if (route->kind == ROUTE_LOCAL) {
-        if (!socket_address_unix(&pending->addresses[0],
+        if (!socket_address_unix(&listing->addresses[0],
                                  parts->config->docker_socket)) {
             return false;
         }
-        pending->count = 1;
-        return ask(pending, STEP_PING_HEAD);
+        listing->count = 1;
+        return ask(listing, STEP_PING_HEAD);
     }
-    pending->step = STEP_RESOLVE;
+    listing->step = STEP_RESOLVE;
     if (split_address(route->address, host, &port)) {
-        pending->resolve =
-            resolve_begin(parts->loop, host, port, on_resolved, pending);
+        listing->resolve =
+            resolve_begin(parts->loop, host, port, on_resolved, listing);
     }
-    return pending->resolve != NULL;
+    return listing->resolve != NULL;
 }
 
 /* ---- the request --------------------------------------------------------- */
@@ -392,34 +387,33 @@ static void begin(struct exchange *exchange, const struct route *route)
 {
     const struct config *config = exchange->parts->config;
     struct loop *loop = exchange->parts->loop;
-    if (exchange->api->pending_count >= config->docker_requests_max) {
+    if (exchange->api->lists_under_way >= config->docker_requests_max) {
         reply_error(exchange->reply, 503,
                     "%llu container lists are under way; try again later",
                     (unsigned long long)config->docker_requests_max);
         return;
     }
-    struct api_pending *pending = calloc(1, sizeof(*pending));
-    if (pending == NULL) {
+    struct listing *listing = calloc(1, sizeof(*listing));
+    if (listing == NULL) {
         reply_error(exchange->reply, 500, "out of memory");
         return;
     }
-    pending->api = exchange->api;
-    pending->call = exchange->call;
-    pending->timer = (struct loop_timer){.fire = on_timeout, .user = pending};
-    (void)snprintf(pending->address, sizeof(pending->address), "%s",
+    listing->base.api = exchange->api;
+    listing->timer = (struct loop_timer){.fire = on_timeout, .user = listing};
+    (void)snprintf(listing->address, sizeof(listing->address), "%s",
                    route->kind == ROUTE_LOCAL ? config->docker_socket
                                               : route->address);
-    ++exchange->api->pending_count;
-    if (!start(pending, route)) {
-        release(pending);
+    ++exchange->api->lists_under_way;
+    if (!start(listing, route)) {
+        release(listing);
         reply_error(exchange->reply, 503,
                     "no memory, or too many host names are being looked up; "
                     "try again later");
         return;
     }
-    loop_timer_set(loop, &pending->timer,
+    loop_timer_set(loop, &listing->timer,
                    loop_now_ms(loop) + config->docker_timeout_ms);
-    exchange->call->pending = pending;
+    exchange_defer(exchange, &listing->base, cancel);
 }
 
 static void answer(struct exchange *exchange, const struct route_query *query)

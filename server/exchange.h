@@ -20,9 +20,17 @@ struct api {
     const struct web *web;        /* NULL: not serving yet */
     const char *not_ready_reason; /* NULL: ready as far as we are told */
     int64_t started_at;           /* Unix time, ns */
-    size_t pending_count;         /* container lists under way */
+    size_t pending_count;         /* calls not yet answered */
+    size_t lists_under_way;       /* container lists among them */
     uint64_t replies[6];          /* by status / 100 */
     uint64_t lists_timed_out;     /* container lists that gave 504 */
+};
+
+/* What a call waits for, at the front of a handler's own struct. */
+struct api_pending {
+    struct api *api;
+    struct api_call *call;
+    void (*cancel)(struct api_pending *pending); /* forget it, free it */
 };
 
 struct exchange {
@@ -97,13 +105,17 @@ void servers_delete(struct exchange *exchange);
 void containers_list(struct exchange *exchange);
 /* The same for one agent, without a remote server. */
 void containers_of_agent(struct exchange *exchange, const struct uuid *uuid);
-void containers_cancel(struct api_pending *pending);
 
 void metrics_show(struct exchange *exchange);
 void openapi_show(struct exchange *exchange);
 
-/* A reply is on its way; for /metrics. */
-void api_count(struct api *api, const struct api_reply *reply);
+/* The handler replies later; pending lives until exchange_complete() or its
+ * cancel(). */
+void exchange_defer(struct exchange *exchange, struct api_pending *pending,
+                    void (*cancel)(struct api_pending *pending));
+/* The reply of a deferred call is there: hand it over. pending is free for its
+ * owner to release afterwards, nothing else of the call is touched then. */
+void exchange_complete(struct api_pending *pending);
 
 /* ---- routes -------------------------------------------------------------- */
 

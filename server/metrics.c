@@ -288,7 +288,7 @@ static void put_api(FILE *out, const struct api *api)
         row(out, name, "code", classes[i], api->replies[i]);
     }
     whole(out, "orthrus_container_lists_pending", "gauge",
-          "Container lists under way.", api->pending_count);
+          "Container lists under way.", api->lists_under_way);
     whole(out, "orthrus_container_lists_timed_out_total", "counter",
           "Container lists that an engine did not answer in time.",
           api->lists_timed_out);

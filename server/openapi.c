@@ -12,6 +12,6 @@ void openapi_show(struct exchange *exchange)
     if (body != NULL) {
         memcpy(body, openapi_text, sizeof(openapi_text));
     }
-    reply_text(exchange->reply, 200, "application/json; charset=utf-8", body,
+    reply_text(exchange->reply, 200, REPLY_JSON_TYPE, body,
                sizeof(openapi_text));
 }

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JSON_TYPE "application/json; charset=utf-8"
-
 enum { ERROR_SIZE = 1024 };
 
 void reply_text(struct api_reply *reply, int status, const char *type,
@@ -20,7 +18,7 @@ void reply_text(struct api_reply *reply, int status, const char *type,
     reply->body_length = length;
     if (body == NULL) {
         reply->status = 500;
-        reply->content_type = JSON_TYPE;
+        reply->content_type = REPLY_JSON_TYPE;
         reply->body = strdup(no_memory);
         reply->body_length = reply->body != NULL ? strlen(no_memory) : 0;
     }
@@ -30,7 +28,8 @@ void reply_json(struct api_reply *reply, int status, json_t *json)
 {
     char *body = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
-    reply_text(reply, status, JSON_TYPE, body, body != NULL ? strlen(body) : 0);
+    reply_text(reply, status, REPLY_JSON_TYPE, body,
+               body != NULL ? strlen(body) : 0);
 }
 
 void reply_error(struct api_reply *reply, int status, const char *format, ...)

@@ -6,6 +6,8 @@
 
 #include "server/api.h"
 
+#define REPLY_JSON_TYPE "application/json; charset=utf-8"
+
 /* Takes the reference to json. Out of memory: 500 with a fixed text. */
 void reply_json(struct api_reply *reply, int status, json_t *json);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/test/req.h"
+#include "net/loop.h"
 #include "server/exchange.h"
 #include "server/test/fixture.h"
 
@@ -152,6 +153,37 @@ static void no_agents_are_an_empty_array(void **state)
     (void)state;
     assert_int_equal(fixture_call("GET", AGENTS, NULL), 200);
     assert_string_equal(fixture.text, "[]");
+}
+
+static void a_long_list_lets_others_have_their_turn(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 450; ++i) {
+        uint8_t digest[STORE_DIGEST_SIZE] = {(uint8_t)i, (uint8_t)(i >> 8)};
+        struct store_agent agent = {.uuid = uuid_make(), .created_at = i};
+        (void)snprintf(agent.name, sizeof(agent.name), "agent %u", i);
+        assert_int_equal(store_agent_add(fixture.store, &agent, digest),
+                         STORE_OK);
+    }
+    uint64_t turns = loop_counters(fixture.loop)->turns;
+
+    struct api_call *call = fixture_begin("GET", AGENTS);
+    assert_int_equal(fixture_await(call), 200);
+
+    assert_true(loop_counters(fixture.loop)->turns - turns >= 3);
+    assert_int_equal(json_array_size(fixture.json), 450);
+    for (unsigned i = 0; i < 450; ++i) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "agent %u", i);
+        assert_string_equal(json_string_value(json_object_get(
+                                json_array_get(fixture.json, i), "name")),
+                            name);
+    }
+
+    fixture_cancel(fixture_begin("GET", AGENTS)); /* before it begins */
+    call = fixture_begin("GET", AGENTS);
+    loop_run_once(fixture.loop, 0);
+    fixture_cancel(call); /* in the middle */
 }
 
 static void status_comes_from_the_live_session(void **state)
@@ -522,6 +554,7 @@ static const struct CMUnitTest tests[] = {
     TEST("H-02", times_are_rfc_3339_without_trailing_zeros),
     TEST("H-02,X32", names_have_a_limited_alphabet_and_length),
     TEST("H-02", no_agents_are_an_empty_array),
+    TEST("H-02,Y-05", a_long_list_lets_others_have_their_turn),
     TEST("H-03,AC-14", status_comes_from_the_live_session),
     TEST("AC-13", an_agent_without_a_listener_is_online),
     TEST("H-02", unknown_agents_are_404),

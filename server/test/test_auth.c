@@ -275,10 +275,12 @@ static void an_operators_own_token_is_taken(void **state)
 static void a_useless_token_file_is_refused(void **state)
 {
     (void)state;
+    static const char two_lines[] =
+        "0123456789012345678901234567890123456789\n"
+        "0123456789012345678901234567890123456789\n";
     static const char *const wrong[] = {
         "", "\n", "short\n", "0123456789 0123456789 0123456789 012\n",
-        "0123456789012345678901234567890123456789\n"
-        "0123456789012345678901234567890123456789\n"};
+        two_lines};
     char long_one[257];
     memset(long_one, 'x', 256);
     long_one[256] = '\0';

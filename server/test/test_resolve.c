@@ -27,7 +27,7 @@ int getaddrinfo(const char *host, const char *port,
         struct addrinfo *each = calloc(1, sizeof(*each));
         struct sockaddr_in *address = calloc(1, sizeof(*address));
         address->sin_family = AF_INET;
-        address->sin_port = htons((uint16_t)atoi(port));
+        address->sin_port = htons((uint16_t)strtoul(port, NULL, 10));
         address->sin_addr.s_addr = htonl(0x0a000000 + i);
         each->ai_addr = (struct sockaddr *)address;
         each->ai_addrlen = sizeof(*address);
