@@ -235,6 +235,8 @@ static void on_answer(void *user, const struct fetch_answer *answer)
             answer_failed(listing, "the answer is above docker-answer-max");
         } else if (answer->result == FETCH_BROKEN) {
             answer_failed(listing, "the answer is cut short or not HTTP");
+        } else if (answer->status >= 502 && answer->status <= 504) {
+            answer_unavailable(listing); /* an agent's word for: no engine */
         } else if (answer->status != 200) {
             answer_failed(listing, "the engine refused");
         } else {

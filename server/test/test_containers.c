@@ -350,6 +350,17 @@ static void an_engine_that_cannot_be_reached_is_503(void **state)
     fails(503, "Docker daemon unavailable"); /* nobody listens any more */
 }
 
+static void an_agent_without_an_engine_is_503(void **state)
+{
+    (void)state;
+#define NO_ENGINE \
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    static const struct engine_answer answers[] = {
+        {NO_ENGINE, CLOSED}, {NO_ENGINE, CLOSED}, {NO_ENGINE, CLOSED}};
+    serve(answers);
+    fails(503, "Docker daemon unavailable");
+}
+
 static void an_answer_that_is_no_list_is_500(void **state)
 {
     (void)state;
@@ -496,6 +507,7 @@ static const struct CMUnitTest tests[] = {
     TEST("H-01,T1", every_framing_is_understood_in_any_pieces),
     TEST("H-01", an_answer_that_is_complete_needs_no_close),
     TEST("H-01", an_engine_that_cannot_be_reached_is_503),
+    TEST("H-01", an_agent_without_an_engine_is_503),
     TEST("H-01", an_answer_that_is_no_list_is_500),
     TEST("H-01,L-02", an_answer_above_the_limits_is_500),
     TEST("H-01,T7", a_ping_without_sense_does_not_stop_the_list),
