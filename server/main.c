@@ -40,5 +40,5 @@ int main(int argc, char **argv)
         break;
     }
     config_free(&config);
-    return code;
+    return (int)code;
 }

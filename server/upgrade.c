@@ -197,7 +197,7 @@ static void take_over(struct visit *visit)
 
 static void on_leave(lws_sorted_usec_list_t *sul)
 {
-    struct visit *visit = lws_container_of(sul, struct visit, leave);
+    struct visit *visit = WEB_OWNER_OF(sul, struct visit, leave);
     bool self;
     bool others;
 

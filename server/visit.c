@@ -167,7 +167,7 @@ static bool enter(struct visit *visit)
         loop_now_ms(web->parts.loop), &victim);
 
     if (victim != NULL) {
-        visit_kill(lws_container_of(victim, struct visit, preauth));
+        visit_kill(WEB_OWNER_OF(victim, struct visit, preauth));
     }
     return entered;
 }

@@ -31,6 +31,10 @@
 #include "server/tunnel.h"
 #include "server/web.h"
 
+/* lws_container_of(), whose cast clang takes for a misaligned one. */
+#define WEB_OWNER_OF(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
 struct visit;
 
 struct web {

@@ -53,7 +53,7 @@ static void turn(struct web *web)
 
 static void on_wake(lws_sorted_usec_list_t *sul)
 {
-    turn(lws_container_of(sul, struct web, wake));
+    turn(WEB_OWNER_OF(sul, struct web, wake));
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason,

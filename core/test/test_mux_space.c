@@ -76,6 +76,7 @@ static void finish(struct script *s, uint32_t id)
     script_expect(s, WIRE_WINDOW_UPDATE, WIRE_FIN, id, 0);
 }
 
+/* Long: one case a place, and each is a story of its own. */
 static void go_to(struct script *s, enum place place)
 {
     switch (place) {

@@ -82,6 +82,11 @@ static void on_ended(struct transport *transport)
 static const struct transport_ops ops = {.offered = on_offered,
                                          .ended = on_ended};
 
+static long number(const char *text)
+{
+    return strtol(text, NULL, 10);
+}
+
 static void run_end(enum mux_role role, int ws_fd, int listener,
                     uint16_t engine_port, bool tls)
 {
@@ -99,28 +104,28 @@ static void run_end(enum mux_role role, int ws_fd, int listener,
     end->loop = loop_create();
     transport_config_default(&config);
     if (getenv("MESSAGE") != NULL) {
-        config.message_max = (size_t)atoi(getenv("MESSAGE"));
+        config.message_max = (size_t)number(getenv("MESSAGE"));
     }
     if (config.message_min > config.message_max) {
         config.message_min = config.message_max;
     }
     if (getenv("MOVE") != NULL) {
-        config.move_min = (size_t)atoi(getenv("MOVE"));
+        config.move_min = (size_t)number(getenv("MOVE"));
     }
     if (getenv("RECEIVE") != NULL) {
-        config.receive_max = (size_t)atoi(getenv("RECEIVE"));
+        config.receive_max = (size_t)number(getenv("RECEIVE"));
     }
     if (getenv("LOWAT") != NULL) {
-        config.notsent_lowat = atoi(getenv("LOWAT"));
+        config.notsent_lowat = (int)number(getenv("LOWAT"));
     }
     end->pool = transport_pool_create(
         end->loop, spill_pool_create(SPILL_BUDGET_DEFAULT), &config);
     link_config_default(&link_config, role);
     if (getenv("FRAME") != NULL) {
-        link_config.mux.frame_payload_max = (uint32_t)atoi(getenv("FRAME"));
+        link_config.mux.frame_payload_max = (uint32_t)number(getenv("FRAME"));
     }
     if (getenv("WINDOW") != NULL) {
-        link_config.mux.recv_window = (uint32_t)atoi(getenv("WINDOW"));
+        link_config.mux.recv_window = (uint32_t)number(getenv("WINDOW"));
     }
     size_t size = link_size(&link_config);
     end->link =
@@ -285,13 +290,14 @@ static double clock_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* Long: a script from arguments to figures, read from top to bottom. */
 int main(int argc, char **argv)
 {
     bool get = argc < 2 || strcmp(argv[1], "get") == 0;
     bool ask = argc > 1 && strcmp(argv[1], "ask") == 0;
-    size_t times = argc > 3 ? (size_t)atoi(argv[3]) : 10000;
-    int streams = argc > 2 ? atoi(argv[2]) : 1;
-    size_t length = (size_t)(argc > 3 ? atoi(argv[3]) : 1024) << 20;
+    size_t times = argc > 3 ? (size_t)number(argv[3]) : 10000;
+    int streams = argc > 2 ? (int)number(argv[2]) : 1;
+    size_t length = (size_t)(argc > 3 ? number(argv[3]) : 1024) << 20;
     bool tls = argc > 4 && strcmp(argv[4], "tls") == 0;
     uint16_t client_port, ws_port, engine_port;
     int clients = socket_listen_loopback(0, &client_port);

@@ -28,7 +28,7 @@ int getaddrinfo(const char *host, const char *port,
         struct sockaddr_in *address = calloc(1, sizeof(*address));
         address->sin_family = AF_INET;
         address->sin_port = htons((uint16_t)strtoul(port, NULL, 10));
-        address->sin_addr.s_addr = htonl(0x0a000000 + i);
+        address->sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + i);
         each->ai_addr = (struct sockaddr *)address;
         each->ai_addrlen = sizeof(*address);
         each->ai_next = *list;
@@ -145,7 +145,7 @@ static void the_loop_turns_during_a_look_up(void **state)
     (void)sem_post(&go_on);
     await(1);
     assert_int_equal(answered, 1);
-    assert_int_equal(first_address(), 0x0a000001);
+    assert_int_equal(first_address(), INADDR_LOOPBACK);
 }
 
 static void addresses_come_in_order_and_in_number_bounded(void **state)
@@ -156,7 +156,7 @@ static void addresses_come_in_order_and_in_number_bounded(void **state)
     (void)sem_post(&go_on);
     await(1);
     assert_int_equal(answered, RESOLVE_ADDRESSES_MAX);
-    assert_int_equal(first_address(), 0x0a000001);
+    assert_int_equal(first_address(), INADDR_LOOPBACK);
 }
 
 static void an_unknown_name_has_no_addresses(void **state)
