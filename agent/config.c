@@ -77,7 +77,7 @@ static const struct row rows[] = {
     {"status-file", "ORTHRUS_STATUS_FILE", "FILE", KIND_TEXT,
      FIELD(status_file), 0, 0, NULL, "JSON file that says how the agent is"},
     {"streams-max", "ORTHRUS_STREAMS_MAX", "COUNT", KIND_COUNT,
-     FIELD(streams_max), 1, 32768, "256", "connections at once"},
+     FIELD(streams_max), 1, 32768, "1024", "connections at once"},
     {"spill-budget", "ORTHRUS_SPILL_BUDGET", "SIZE", KIND_SIZE,
      FIELD(spill_budget), 1u << 20, 1ull << 40, "64MiB",
      "bytes to hold for sockets that do not keep up"},

@@ -110,7 +110,7 @@ static void defaults_are_the_stated_ones(void **state)
     assert_null(config.status_file);
     assert_int_equal(config.log_level, LOG_INFO);
     assert_int_equal(config.log_format, LOG_TEXT);
-    assert_int_equal(config.streams_max, 256);
+    assert_int_equal(config.streams_max, 1024);
     assert_int_equal(config.spill_budget, 64 << 20);
     assert_int_equal(config.ping_interval_ms, 5000);
     assert_int_equal(config.ping_missed_max, 3);
@@ -442,7 +442,7 @@ static void help_names_every_option_and_fits(void **state)
     (void)state;
     const char *const needed[] = {"--server-url URL  (ORTHRUS_SERVER_URL)",
                                   "--auth-key-file",
-                                  "default 256",
+                                  "default 1024",
                                   "--drain-timeout",
                                   "--version",
                                   "2 when it is\nset up wrongly.\n"};

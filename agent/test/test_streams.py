@@ -211,6 +211,16 @@ def when_the_spill_budget_is_gone_the_greediest_stream_is_reset(world):
     assert not all(stream.reset for stream in streams)
 
 
+@test("T32")
+def three_hundred_streams_at_once_are_all_served(world):
+    _, _, session = world.connected()
+    streams = [session.docker() for _ in range(300)]
+    for stream in streams:
+        stream.send(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+    for stream in streams:
+        assert stream.response()[0] == 200
+
+
 @test("L-02,Y-01")
 def one_stream_more_than_streams_max_is_refused_and_harms_nobody(world):
     _, _, session = world.connected(*ALLOW_ALL, "--streams-max", "3", handler=echo)
