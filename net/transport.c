@@ -9,9 +9,9 @@
  * next one.
  *
  * Phases: OPEN; CLOSING (flush what is owed, our close frame last); LINGERING
- * (all of it is sent; wait for the peer's end, so that our close() does not
- * reset what it has not read yet); CLOSED (no descriptor, connections still
- * end); ENDED.
+ * (all of it is sent, or will never be; wait for the peer's end, so that our
+ * close() does not reset what it has not read yet, and all it sent is read);
+ * CLOSED (no descriptor, connections still end); ENDED.
  *
  * An output buffer holds one message: room for its header, the payload, room
  * for control frames, which go behind it. start and end are what is not sent
@@ -100,13 +100,19 @@ static void hang_up(struct transport *transport, bool reset)
     transport->early = NULL;
 }
 
-/* The socket is of no more use. error: errno, or 0. */
-static void lose(struct transport *transport, const char *reason, int error)
+/* The first reason is the one to tell. error: errno, or 0. */
+static void blame(struct transport *transport, const char *reason, int error)
 {
-    if (transport->phase == OPEN) {
+    if (transport->phase == OPEN && transport->reason == NULL) {
         transport->reason = reason;
         transport->error = error;
     }
+}
+
+/* The socket is of no more use. */
+static void lose(struct transport *transport, const char *reason, int error)
+{
+    blame(transport, reason, error);
     hang_up(transport, false);
 }
 
@@ -137,24 +143,37 @@ void transport_abort(struct transport *transport)
 
 /* ---- the socket, with or without TLS ------------------------------------- */
 
-/* What an SSL call that returned result wants. Both directions wait for the
- * next event, whichever it is: a record of the protocol itself may hold up
- * either. */
-static void tls_pause(struct transport *transport, int result, bool *able)
+/* Nothing more can be sent. What the peer sent before it went away is still
+ * read (T15): the end of that, or of the linger, ends the transport. */
+static void fail_output(struct transport *transport, int error)
+{
+    blame(transport, "the connection failed", error);
+    begin_close(transport);
+    transport->phase = LINGERING;
+    transport->writable = false;
+    transport->readable = true;
+}
+
+/* Does an SSL call that returned result only want to wait? Both directions then
+ * wait for the next event, whichever it is: a record of the protocol itself may
+ * hold up either. */
+static bool tls_waits(const struct transport *transport, int result)
+{
+    int error = SSL_get_error(transport->ssl, result);
+    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
+}
+
+static void tls_blame(struct transport *transport, int result)
 {
     int error = SSL_get_error(transport->ssl, result);
 
-    *able = false;
-    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
-        return;
+    if (error == SSL_ERROR_SSL) {
+        blame(transport, "TLS error", 0);
+    } else if (error == SSL_ERROR_SYSCALL && errno != 0) {
+        blame(transport, "the connection failed", errno);
+    } else {
+        blame(transport, "the peer closed the connection", 0);
     }
-    if (error != SSL_ERROR_ZERO_RETURN) {
-        transport->tls_failed = true;
-    }
-    lose(transport,
-         error == SSL_ERROR_SSL ? "TLS error"
-                                : "the peer closed the connection",
-         error == SSL_ERROR_SYSCALL ? errno : 0);
 }
 
 static size_t tls_receive(struct transport *transport, uint8_t *bytes,
@@ -167,8 +186,15 @@ static size_t tls_receive(struct transport *transport, uint8_t *bytes,
         size_t length = 0;
         ERR_clear_error();
         int result = SSL_read_ex(transport->ssl, bytes + total, room, &length);
+        if (result != 1 && tls_waits(transport, result)) {
+            transport->readable = false;
+            break;
+        }
         if (result != 1) {
-            tls_pause(transport, result, &transport->readable);
+            tls_blame(transport, result);
+            if (total == 0) { /* else the next call fails again */
+                hang_up(transport, false);
+            }
             break;
         }
         total += length;
@@ -208,7 +234,10 @@ static void tls_send(struct transport *transport,
         int result = SSL_write_ex(transport->ssl, buffer->bytes + buffer->start,
                                   buffer->end - buffer->start, &sent);
         if (result != 1) {
-            tls_pause(transport, result, &transport->writable);
+            transport->writable = false;
+            if (!tls_waits(transport, result)) {
+                fail_output(transport, errno);
+            }
             return;
         }
         buffer->start += sent;
@@ -229,7 +258,7 @@ static size_t judge_output(struct transport *transport, ssize_t sent)
     if (errno == EAGAIN) {
         transport->writable = false;
     } else if (errno != EINTR) {
-        lose(transport, "the connection failed", errno);
+        fail_output(transport, errno);
     }
     return 0;
 }
@@ -247,7 +276,7 @@ static void send_bytes(struct transport *transport,
                             buffer->end - buffer->start,
                             MSG_NOSIGNAL | (buffer->piped > 0 ? MSG_MORE : 0)));
         if (sent == 0) {
-            return; /* if the transport is lost, buffer is not ours any more */
+            return;
         }
         buffer->start += sent;
     }
@@ -583,8 +612,8 @@ static bool flush_pending(struct transport *transport)
     if (transport->writable && transport->phase < CLOSED) {
         send_bytes(transport, buffer);
     }
-    if (transport->pending == NULL || !is_sent(buffer)) {
-        return false; /* lost, or not all went out */
+    if (!is_sent(buffer)) {
+        return false;
     }
     adapt(transport, buffer);
     transport->pending = NULL;
@@ -643,7 +672,7 @@ static void tell_changes(struct transport *transport)
 /* All that was owed is sent: say so to TLS and TCP, and wait for the peer. */
 static void finish_close(struct transport *transport)
 {
-    if (transport->ssl != NULL && !transport->tls_failed) {
+    if (transport->ssl != NULL) {
         ERR_clear_error();
         (void)SSL_shutdown(transport->ssl);
     }

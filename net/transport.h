@@ -84,7 +84,6 @@ struct transport { /* fields belong to transport.c, but user */
     bool hung_up; /* a short read does not mean that nothing follows */
     bool moves;   /* bytes may go through a pipe */
     bool in_burst;
-    bool tls_failed; /* nothing more may be sent, not even close_notify */
 };
 
 /* Start. Takes fd and ssl (handshake done; NULL: plain; SSL_free()d with the

@@ -298,7 +298,7 @@ void world_pair(struct world *world, int fd[2])
 
 /* ---- flows --------------------------------------------------------------- */
 
-static uint8_t pattern(uint32_t seed, size_t at)
+uint8_t flow_pattern(uint32_t seed, size_t at)
 {
     return (uint8_t)(((uint32_t)at + seed * 40503u) * 2654435761u >> 24);
 }
@@ -311,10 +311,13 @@ static void flow_send(struct flow *flow)
         size_t length = flow->length - flow->sent;
         length = length < sizeof bytes ? length : sizeof bytes;
         for (size_t i = 0; i < length; i++) {
-            bytes[i] = pattern(flow->seed, flow->sent + i);
+            bytes[i] = flow_pattern(flow->seed, flow->sent + i);
         }
         ssize_t n = send(flow->from, bytes, length, MSG_NOSIGNAL);
         if (n < 0) {
+            if (errno != EAGAIN) {
+                flow->send_error = errno; /* recv() may say 0 now */
+            }
             return;
         }
         flow->sent += (size_t)n;
@@ -332,7 +335,8 @@ static void flow_receive(struct flow *flow)
 
     while ((n = recv(flow->to, bytes, sizeof bytes, 0)) > 0) {
         for (ssize_t i = 0; i < n; i++) {
-            if (bytes[i] != pattern(flow->seed, flow->received + (size_t)i)) {
+            if (bytes[i] !=
+                flow_pattern(flow->seed, flow->received + (size_t)i)) {
                 fail_msg("byte %zu is wrong", flow->received + (size_t)i);
             }
         }

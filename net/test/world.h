@@ -91,8 +91,10 @@ struct flow {
     bool finishes, finished;
     bool at_end; /* the reader saw the end of file, */
     int error;   /* or this errno */
+    int send_error;
     bool stalls; /* the reader does not read */
 };
+uint8_t flow_pattern(uint32_t seed, size_t at);
 void flow_step(struct flow *flow); /* as much as goes without waiting */
 /* Until each flow is at its end, or in error, or stalls, or (if it neither
  * finishes nor only listens, from -1) has moved length bytes. */

@@ -1,0 +1,501 @@
+/* test_transport_raw.c: the server's end of a WebSocket against raw bytes, and
+ * against a link that does not keep up. */
+#include "net/test/world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/wire.h"
+#include "net/socket.h"
+#include "net/test/tls.h"
+
+static const struct world_options plain = {.tls = false};
+static const struct world_options over_unix = {.unix_link = true};
+
+static const uint8_t mask[4] = {1, 2, 3, 4};
+
+/* A masked frame of the client; returns its length. */
+static size_t frame(uint8_t *out, uint8_t opcode, const void *payload,
+                    size_t length)
+{
+    assert_true(length < 126);
+    out[0] = 0x80 | opcode;
+    out[1] = (uint8_t)(0x80 | length);
+    memcpy(out + 2, mask, 4);
+    for (size_t i = 0; i < length; i++) {
+        out[6 + i] = ((const uint8_t *)payload)[i] ^ mask[i % 4];
+    }
+    return 6 + length;
+}
+
+/* The peer does not read: clients are not read either, and one message at most
+ * waits in memory. */
+static void a_slow_link_stops_the_clients(void **state)
+{
+    struct world *world;
+    struct flow flows[8];
+    uint64_t bytes_out, turns;
+    int raw;
+    (void)state;
+
+    world = world_start_raw(&over_unix, (struct span){0}, &raw);
+    for (int i = 0; i < 8; i++) {
+        flows[i] = (struct flow){.from = world_client(world),
+                                 .to = -1,
+                                 .length = 8000000,
+                                 .stalls = true};
+    }
+    for (int i = 0; i < 500; i++) {
+        for (int j = 0; j < 8; j++) {
+            flow_step(&flows[j]);
+        }
+        world_turn(world);
+    }
+    assert_non_null(world->server.transport.pending);
+    bytes_out = world->server.transport.counters.bytes_out;
+    assert_in_range(bytes_out, 100000, 1500000);
+    turns = loop_counters(world->loop)->tasks;
+    for (int i = 0; i < 100; i++) {
+        world_turn(world);
+    }
+    assert_int_equal(loop_counters(world->loop)->tasks, turns);
+    for (int i = 0; i < 8; i++) {
+        assert_true(flows[i].sent < flows[i].length);
+        close(flows[i].from);
+    }
+    close(raw);
+    world_stop(world);
+}
+
+/* Frames that are worth to be moved through a pipe. */
+static void large_frames(struct link_config *link,
+                         struct transport_config *transport)
+{
+    (void)transport;
+    link->mux.frame_payload_max = 262144;
+}
+
+/* The session ends while a pipe holds bytes: it goes with them. */
+static void a_full_pipe_is_thrown_away(void **state)
+{
+    struct world *world;
+    int raw;
+    (void)state;
+
+    world = world_start_raw(&(struct world_options){.configure = large_frames},
+                            (struct span){0}, &raw);
+    struct flow flow = {.from = world_client(world),
+                        .to = -1,
+                        .length = 80000000,
+                        .stalls = true};
+    const struct transport *transport = &world->server.transport;
+    for (int i = 0; i < 100000; i++) {
+        uint8_t bytes[65536], update[WIRE_HEADER_SIZE];
+        flow_step(&flow);
+        world_turn(world);
+        if (transport->pending == NULL) {
+            wire_encode(update,
+                        &(struct wire_header){.type = WIRE_WINDOW_UPDATE,
+                                              .flags = i == 0 ? WIRE_ACK : 0,
+                                              .stream = 2,
+                                              .length = 262144});
+            size_t length = frame(bytes, 2, update, sizeof update);
+            assert_int_equal(send(raw, bytes, length, 0), length);
+        } else if (transport->pending->piped > 0) {
+            break;
+        } else { /* full too early */
+            (void)recv(raw, bytes, sizeof bytes, MSG_DONTWAIT);
+        }
+    }
+    assert_true(transport->pending != NULL && transport->pending->piped > 0);
+    transport_abort(&world->server.transport);
+    close(raw);
+    close(flow.from);
+    world_stop(world); /* counts descriptors */
+}
+
+/* Messages were large; then one took longer than message_ms to get out. */
+static void a_slow_link_gets_small_messages(void **state)
+{
+    struct world *world;
+    struct flow flows[16];
+    uint8_t bytes[8192]; /* less than the next message */
+    int raw, room = 32768;
+    (void)state;
+
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    setsockopt(world->server.transport.fd, SOL_SOCKET, SO_SNDBUF, &room,
+               sizeof room);
+    setsockopt(raw, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    for (int i = 0; i < 16; i++) {
+        flows[i] = (struct flow){.from = world_client(world),
+                                 .to = -1,
+                                 .length = 200000,
+                                 .stalls = true};
+        flow_step(&flows[i]);
+    }
+    while (world->server.transport.message_limit < 65536) {
+        world_turn(world);
+        while (recv(raw, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
+        }
+    }
+    WORLD_WAIT(world, world->server.transport.pending != NULL);
+    size_t before = world->server.transport.message_limit;
+    uint64_t made_ms = world->server.transport.pending->made_ms;
+    while (loop_now_ms(world->loop) <= made_ms + 10) {
+        loop_run_once(world->loop, 20);
+    }
+    while (world->server.transport.message_limit == before &&
+           recv(raw, bytes, sizeof bytes, 0) > 0) {
+        world_turn(world);
+    }
+    assert_in_range(world->server.transport.message_limit, 16384, before / 2);
+    for (int i = 0; i < 16; i++) {
+        close(flows[i].from);
+    }
+    close(raw);
+    world_stop(world);
+}
+
+/* ---- raw peers ----------------------------------------------------------- */
+
+static void expect_bytes(struct world *world, int raw, const void *bytes,
+                         size_t length)
+{
+    uint8_t got[256];
+    size_t received = 0;
+
+    for (int i = 0; i < 100000 && received < length; i++) {
+        ssize_t n = recv(raw, got + received, length - received, MSG_DONTWAIT);
+        received += n > 0 ? (size_t)n : 0;
+        world_turn(world);
+    }
+    assert_int_equal(received, length);
+    assert_memory_equal(got, bytes, length);
+}
+
+static void expect_end(struct world *world, int raw)
+{
+    char byte;
+    ssize_t n = -1;
+    WORLD_WAIT(world, (n = recv(raw, &byte, 1, MSG_DONTWAIT)) >= 0);
+    assert_int_equal(n, 0);
+}
+
+static size_t yamux_ping(uint8_t *out, uint16_t flags)
+{
+    wire_encode(out, &(struct wire_header){
+                         .type = WIRE_PING, .flags = flags, .length = 7});
+    return WIRE_HEADER_SIZE;
+}
+
+/* The HTTP library had read a part of our first frame already. */
+static void bytes_that_came_with_the_upgrade_are_not_lost(void **state)
+{
+    (void)state;
+    for (size_t cut = 0; cut <= 6 + WIRE_HEADER_SIZE; cut++) {
+        uint8_t ping[WIRE_HEADER_SIZE], bytes[64];
+        uint8_t pong[2 + WIRE_HEADER_SIZE] = {0x82, WIRE_HEADER_SIZE};
+        size_t length = frame(bytes, 2, ping, yamux_ping(ping, WIRE_SYN));
+        struct world *world;
+        int raw;
+
+        world = world_start_raw(&plain, (struct span){bytes, cut}, &raw);
+        assert_int_equal(send(raw, bytes + cut, length - cut, 0), length - cut);
+        yamux_ping(pong + 2, WIRE_ACK);
+        expect_bytes(world, raw, pong, sizeof pong);
+        close(raw);
+        world_stop(world);
+    }
+}
+
+static void a_ping_is_answered_and_a_close_is_echoed(void **state)
+{
+    static const uint8_t pong[] = {0x8a, 2, 'h', 'i'};
+    static const uint8_t code[] = {0x03, 0xe8};
+    static const uint8_t close_frame[] = {0x88, 2, 0x03, 0xe8};
+    uint8_t bytes[16];
+    struct world *world;
+    int raw;
+    (void)state;
+
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    assert_true(send(raw, bytes, frame(bytes, 9, "hi", 2), 0) > 0);
+    expect_bytes(world, raw, pong, sizeof pong);
+    assert_true(send(raw, bytes, frame(bytes, 8, code, 2), 0) > 0);
+    expect_bytes(world, raw, close_frame, sizeof close_frame);
+    expect_end(world, raw);
+    close(raw);
+    WORLD_WAIT(world, world->server.ended);
+    assert_int_equal(world->server.transport.peer_code, 1000);
+    assert_int_equal(link_status(world->server.link), STATUS_TRANSPORT_LOST);
+    world_stop(world);
+}
+
+static void a_peer_that_breaks_the_protocol_is_told_and_dropped(void **state)
+{
+    static const uint8_t unmasked[] = {0x82, 1, 'x'};
+    static const uint8_t close_frame[] = {0x88, 2, 0x03, 0xea};
+    struct world *world;
+    int raw, client;
+    (void)state;
+
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    client = world_client(world);
+    assert_int_equal(send(raw, unmasked, sizeof unmasked, 0), 3);
+    struct flow flow = {.from = -1, .to = client};
+    world_run_flows(world, &flow, 1);
+    assert_int_equal(flow.error, ECONNRESET);
+
+    uint8_t skipped[64]; /* the stream's SYN, if it was quicker */
+    ssize_t n = 0;
+    WORLD_WAIT(world,
+               (n = recv(raw, skipped, sizeof skipped, MSG_DONTWAIT)) >= 4);
+    assert_memory_equal(skipped + n - 4, close_frame, 4);
+    expect_end(world, raw);
+    close(raw);
+    WORLD_WAIT(world, world->server.ended);
+    assert_non_null(world->server.transport.reason);
+    close(client);
+    world_stop(world);
+}
+
+static void a_reset_of_the_link_is_reported(void **state)
+{
+    struct world *world;
+    int raw;
+    (void)state;
+
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    world_turn(world);
+    socket_reset(raw);
+    WORLD_WAIT(world, world->server.ended);
+    assert_string_equal(world->server.transport.reason,
+                        "the connection failed");
+    assert_int_equal(world->server.transport.error, ECONNRESET);
+    world_stop(world);
+}
+
+static void small_reads(struct link_config *link,
+                        struct transport_config *transport)
+{
+    (void)link;
+    transport->receive_max = 4096;
+}
+
+/* The agent says much and dies; we have something to send, and learn from that
+ * first. What it said is delivered all the same, and then the reset. */
+static void a_failing_send_does_not_cost_what_was_received(void **state)
+{
+    struct world *world;
+    static uint8_t all[60000]; /* one segment: its kernel does not lose it */
+    uint8_t ack[WIRE_HEADER_SIZE], bytes[200];
+    size_t length = 0;
+    int raw;
+    (void)state;
+
+    world = world_start_raw(&(struct world_options){.configure = small_reads},
+                            (struct span){0}, &raw);
+    int client = world_client(world);
+    WORLD_WAIT(world, recv(raw, bytes, sizeof bytes, MSG_DONTWAIT) > 0);
+    wire_encode(ack, &(struct wire_header){.type = WIRE_WINDOW_UPDATE,
+                                           .flags = WIRE_ACK,
+                                           .stream = 2});
+    assert_true(send(raw, bytes, frame(bytes, 2, ack, sizeof ack), 0) > 0);
+    for (size_t sent = 0; sent < 50000; sent += 100) {
+        uint8_t data[WIRE_HEADER_SIZE + 100];
+        wire_encode(data, &(struct wire_header){
+                              .type = WIRE_DATA, .stream = 2, .length = 100});
+        for (size_t i = 0; i < 100; i++) {
+            data[WIRE_HEADER_SIZE + i] = flow_pattern(1, sent + i);
+        }
+        length += frame(all + length, 2, data, sizeof data);
+    }
+    assert_int_equal(send(raw, all, length, 0), length);
+    socket_reset(raw);
+    struct flow flow = {.from = client,
+                        .to = client,
+                        .seed = 1,
+                        .length = 10000000,
+                        .finishes = true};
+    world_run_flows(world, &flow, 1);
+    assert_int_equal(flow.received, 50000);
+    assert_true(flow.error == ECONNRESET || flow.send_error == ECONNRESET);
+    WORLD_WAIT(world, world->server.ended);
+    assert_string_equal(world->server.transport.reason,
+                        "the connection failed");
+    close(client);
+    world_stop(world);
+}
+
+static void a_descriptor_that_cannot_be_watched_stays_the_callers(void **state)
+{
+    struct world *world;
+    struct transport transport;
+    struct bridge bridge;
+    int raw, fd;
+    uint32_t id;
+    (void)state;
+
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_false(transport_open(
+        &transport, world->pool, fd, NULL, WS_SERVER, world->server.link,
+        (struct span){(const uint8_t *)"x", 1}, &world->server.ops, NULL));
+    assert_int_equal(link_open(world->server.link, loop_now_ms(world->loop),
+                               &bridge.conn, &id),
+                     STATUS_OK);
+    assert_false(bridge_open(&bridge, &world->server.transport, id, fd, NULL));
+    link_closed(world->server.link, id);
+    assert_int_equal(close(fd), 0);
+    close(raw);
+    world_stop(world);
+}
+
+static void what_a_close_owes_is_sent(void **state)
+{
+    static const uint8_t go_away[] = {0x82, 12, 0, 3, 0, 0, 0,
+                                      0,    0,  0, 0, 0, 0, 1};
+    static const uint8_t close_frame[] = {0x88, 2, 0x03, 0xe9};
+    uint8_t bytes[64], bad[WIRE_HEADER_SIZE] = {9};
+    struct world *world;
+    int raw;
+    (void)state;
+
+    /* Given a version that does not exist: the session owes GoAway(1). */
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    assert_true(send(raw, bytes, frame(bytes, 2, bad, sizeof bad), 0) > 0);
+    expect_bytes(world, raw, go_away, sizeof go_away);
+    expect_bytes(world, raw, close_frame, sizeof close_frame);
+    expect_end(world, raw);
+    assert_false(world->server.ended); /* waits for our end */
+    close(raw);
+    WORLD_WAIT(world, world->server.ended);
+    world_stop(world);
+}
+
+static void a_close_does_not_wait_for_ever(void **state)
+{
+    struct world *world;
+    int raw;
+    (void)state;
+
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    transport_close(&world->server.transport, WS_CLOSE_NORMAL);
+    transport_close(&world->server.transport, WS_CLOSE_POLICY);
+    while (!world->server.ended) {
+        loop_run_once(world->loop, 2000); /* the peer says nothing */
+    }
+    close(raw);
+    world_stop(world);
+}
+
+static void a_silent_peer_is_found_by_our_ping(void **state);
+
+static void ping_quickly(struct link_config *link,
+                         struct transport_config *transport)
+{
+    (void)transport;
+    link->mux.ping_interval_ms = 20;
+}
+
+static void a_silent_peer_is_found_by_our_ping(void **state)
+{
+    struct world *world;
+    int raw, client;
+    (void)state;
+
+    world = world_start_raw(&(struct world_options){.configure = ping_quickly},
+                            (struct span){0}, &raw);
+    client = world_client(world);
+    while (!world->server.ended) {
+        loop_run_once(world->loop, 2000);
+    }
+    assert_int_equal(link_status(world->server.link), STATUS_PING_TIMEOUT);
+    struct flow flow = {.from = -1, .to = client};
+    world_run_flows(world, &flow, 1);
+    assert_int_equal(flow.error, ECONNRESET);
+    close(raw);
+    close(client);
+    world_stop(world);
+}
+
+/* Given an SSL that has decrypted our first frame already: nothing more comes
+ * from the socket, and the frame is not forgotten. */
+static void bytes_that_tls_holds_are_not_lost(void **state)
+{
+    uint8_t ping[WIRE_HEADER_SIZE], bytes[64], got[64];
+    uint8_t pong[2 + WIRE_HEADER_SIZE] = {0x82, WIRE_HEADER_SIZE};
+    size_t length = frame(bytes, 2, ping, yamux_ping(ping, WIRE_SYN));
+    struct world *world;
+    struct transport transport;
+    struct link_config config;
+    bool done[2] = {false, false};
+    SSL *ssl[2];
+    int raw, fd[2], n = 0;
+    (void)state;
+
+    world = world_start_raw(&over_unix, (struct span){0}, &raw);
+    assert_int_equal(
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd),
+        0);
+    for (int i = 0; i < 2; i++) {
+        ssl[i] = tls_create(fd[i], i == 0);
+    }
+    while (!done[0] || !done[1]) {
+        for (int i = 0; i < 2; i++) {
+            done[i] = done[i] || tls_handshake(ssl[i]);
+        }
+    }
+    assert_int_equal(SSL_write(ssl[1], bytes, (int)length), length);
+    assert_int_equal(SSL_peek(ssl[0], got, 1), 1);
+
+    struct side side = {.world = world, .ops = world->server.ops};
+    link_config_default(&config, MUX_SERVER);
+    config.mux.ping_interval_ms = 0;
+    side.link_size = link_size(&config);
+    void *memory = calloc(1, side.link_size);
+    side.link =
+        link_init(memory, side.link_size, &config, loop_now_ms(world->loop));
+    assert_true(transport_open(&transport, world->pool, fd[0], ssl[0],
+                               WS_SERVER, side.link, (struct span){0},
+                               &side.ops, &side));
+    WORLD_WAIT(world, (n = SSL_read(ssl[1], got, sizeof got)) > 0);
+    yamux_ping(pong + 2, WIRE_ACK);
+    assert_int_equal(n, sizeof pong);
+    assert_memory_equal(got, pong, sizeof pong);
+
+    transport_close(&transport, WS_CLOSE_NORMAL);
+    WORLD_WAIT(world, (n = SSL_read(ssl[1], got, sizeof got)) > 0);
+    assert_int_equal(got[0], 0x88);
+    WORLD_WAIT(world, (n = SSL_read(ssl[1], got, sizeof got)) == 0);
+    assert_int_equal(SSL_get_shutdown(ssl[1]) & SSL_RECEIVED_SHUTDOWN,
+                     SSL_RECEIVED_SHUTDOWN);
+    SSL_free(ssl[1]);
+    close(fd[1]);
+    WORLD_WAIT(world, side.ended);
+    free(memory);
+    close(raw);
+    world_stop(world);
+}
+
+static const struct CMUnitTest tests[] = {
+    REQ("L-05,X18", a_slow_link_stops_the_clients),
+    REQ("P-04,Y-05", a_slow_link_gets_small_messages),
+    REQ("P-02,L-02", a_full_pipe_is_thrown_away),
+    REQ("L-07", bytes_that_came_with_the_upgrade_are_not_lost),
+    REQ("L-07", a_ping_is_answered_and_a_close_is_echoed),
+    REQ("L-07", a_peer_that_breaks_the_protocol_is_told_and_dropped),
+    REQ("AC-14,L-04", a_reset_of_the_link_is_reported),
+    REQ("L-04,T15", a_failing_send_does_not_cost_what_was_received),
+    REQ("L-02", a_descriptor_that_cannot_be_watched_stays_the_callers),
+    REQ("AC-05,L-06", what_a_close_owes_is_sent),
+    REQ("L-06", a_close_does_not_wait_for_ever),
+    REQ("L-01,AC-14", a_silent_peer_is_found_by_our_ping),
+    REQ("L-07", bytes_that_tls_holds_are_not_lost),
+};
+RUN(tests)
