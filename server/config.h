@@ -43,6 +43,7 @@ struct config {
     enum config_log_format log_format;
 
     /* [tunnel] */
+    bool no_tunnel;              /* no agents: what needs one is 503 (AC-10) */
     uint64_t ping_interval_ms;   /* silence before each ping; 0: never (L-01) */
     uint64_t ping_missed;        /* silent intervals until the link is dead */
     uint64_t open_timeout_ms;    /* unanswered stream open is reset (T34) */

@@ -39,6 +39,8 @@ static const struct knob knobs[] = {
     {"log", "log-format", KNOB_FORMAT, AT(log_format), "text", 0, 0,
      "form of a log line on standard error"},
 
+    {"tunnel", "no-tunnel", KNOB_FLAG, AT(no_tunnel), "false", 0, 0,
+     "take no agents; serve only hosts that are reached directly"},
     {"tunnel", "ping-interval", KNOB_TIME, AT(ping_interval_ms), "5s", 0, HOUR,
      "silence of an agent before a ping; 0: never ping"},
     {"tunnel", "ping-missed", KNOB_NUMBER, AT(ping_missed), "3", 1, 100,

@@ -233,11 +233,12 @@ static bool open_parts(struct server *server)
     if (server->tunnel == NULL) {
         return fail(server, "cannot start the tunnel");
     }
-    server->api = api_new(&(struct api_parts){.config = config,
-                                              .store = server->store,
-                                              .auth = &server->auth,
-                                              .tunnel = server->tunnel,
-                                              .loop = server->loop});
+    server->api = api_new(
+        &(struct api_parts){.config = config,
+                            .store = server->store,
+                            .auth = &server->auth,
+                            .tunnel = config->no_tunnel ? NULL : server->tunnel,
+                            .loop = server->loop});
     if (server->api == NULL) {
         return fail(server, "cannot start the API");
     }

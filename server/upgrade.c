@@ -142,9 +142,11 @@ int upgrade_request(struct visit *visit)
         return refuse_upgrade(visit);
     }
     status = tunnel_may_admit(parts->tunnel);
-    if (status != STATUS_OK) {
+    if (parts->config->no_tunnel || status != STATUS_OK) {
         return visit_reply_error(
-            visit, 503, status_text(status),
+            visit, 503,
+            parts->config->no_tunnel ? "this server takes no agents"
+                                     : status_text(status),
             (struct visit_extras){.header = "Retry-After: 5\r\n",
                                   .close = true});
     }

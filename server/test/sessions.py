@@ -276,6 +276,45 @@ def the_container_list_is_the_agents_own(program):
     assert container_list(server, server_id=remote)[0] == 502
 
 
+@test("AC-09")
+def a_server_without_an_agent_uuid_is_400(program):
+    server = shared(program)
+    for uuid in ({}, {"orthrus_agent_uuid": ""}):
+        status, body = server.call(
+            "POST",
+            "/api/v1/remote-servers",
+            {"name": "ac-09", "connection_type": "orthrus", **uuid},
+        )
+        assert status == 201, (status, body)
+        status, body = container_list(server, server_id=body["uuid"])
+        assert status == 400, (status, body)
+        error = "Remote server has no Orthrus agent UUID configured"
+        assert body == {"error": error}, body
+
+
+@test("AC-10")
+def without_a_tunnel_503_comes_before_400_and_502(program):
+    server = Server(program, "--no-tunnel")
+    uuid, key = server.add_agent("ac-10")
+    for agent in ({}, {"orthrus_agent_uuid": uuid}):
+        status, body = server.call(
+            "POST",
+            "/api/v1/remote-servers",
+            {"name": "ac-10", "connection_type": "orthrus", **agent},
+        )
+        assert status == 201, (status, body)
+        status, body = container_list(server, server_id=body["uuid"])
+        assert status == 503, (status, body)
+        assert body == {"error": "Orthrus subsystem unavailable"}, body
+    try:
+        server.connect(key)
+        raise AssertionError("an agent was taken")
+    except Refused as refused:
+        assert refused.status == 503, refused
+        assert b"takes no agents" in refused.body, refused.body
+    server.stop()
+
+
 @test("AC-13,H-03")
 def a_valid_key_registers_a_session_with_its_address(program):
     server = shared(program)
