@@ -183,7 +183,7 @@ def metrics_are_what_promtool_expects(run):
 @test('T18,L-09', rigs='ours', nightly=True)
 def a_client_that_died_half_closed_is_reaped(run):
     def streams():
-        return run.rig.server.metrics()['orthrus_connections_open']
+        return run.rig.server.metrics()['orthrus_streams_open']
     before = streams()
     one = run.later(Spawned(run.rig.host, 'exec', 't1', BUSYBOX, 'sh', '-c',
                             'echo a; sleep 900'))

@@ -17,6 +17,10 @@ def connect(address):
     return socket.create_connection((host, int(port)), 15)
 
 
+def port_of(address):
+    return int(address.rpartition(':')[2])
+
+
 def refused(address):
     try:
         connect(address).close()
@@ -51,7 +55,7 @@ class Scene:
 def the_proxy_is_on_loopback_alone(run):
     scene = Scene(run)
     listed = scene.server.process.listeners()
-    port = int(scene.proxy.rpartition(':')[2])
+    port = port_of(scene.proxy)
     assert scene.proxy == '127.0.0.1:%d' % port
     assert {one for one in listed if one[1] == port} == {(LOOPBACK, port)}
     assert refused('127.0.0.2:%d' % port)
@@ -205,19 +209,21 @@ def a_stream_that_the_agent_refuses_resets_its_client(run):
 def a_second_session_displaces_the_first(run):
     scene = Scene(run)
     client, _ = scene.client()
-    first, old = scene.agent, scene.proxy
+    first, old = scene.agent, scene.server.session(scene.uuid)
     second = scene.new_agent()
-    new = scene.server.wait_proxy(scene.uuid, but=old)
-    assert refused(old)
+    session = scene.server.wait_session(scene.uuid, old)
     assert isinstance(raw.read_end(client)[1], ConnectionResetError)
     first.ws.end()
     # the late end of the first one does not touch the second
     first.close()
-    scene.agent, scene.proxy = second, new
+    scene.agent, scene.proxy = second, session.split()[0]
+    listeners = {one[1] for one in scene.server.process.listeners()}
+    assert listeners == {port_of(scene.proxy), port_of(
+        scene.server.address)}, listeners
     client, stream = scene.client()
     second.data(stream, b'new', FIN)
     assert raw.read_end(client) == (b'new', None)
-    assert scene.server.proxy(scene.uuid) == new
+    assert scene.server.session(scene.uuid) == session
 
 
 @test('AC-15')
@@ -253,8 +259,8 @@ def of_many_sessions_at_one_instant_one_remains(run):
     wait_for('all but one to be closed',
              lambda: len(ended) == len(agents) - 1)
     proxy = server.wait_proxy(uuid)
-    port = int(proxy.rpartition(':')[2])
-    own = int(server.address.rpartition(':')[2])
+    port = port_of(proxy)
+    own = port_of(server.address)
     wait_for('one proxy', lambda: {
         one[1] for one in server.process.listeners()} == {port, own})
 

@@ -122,8 +122,14 @@ class Engine:
         return count
 
     def kill(self):
-        """kill -9, as a crash: containerd and the containers live on."""
+        """kill -9, as a crash: containerd goes with it, containers live on."""
         self.process.kill()
+        # Where nobody reaps orphans, dockerd would take the dead containerd
+        # for a live one.
+        try:
+            os.unlink(self.folder + '/exec/containerd/containerd.pid')
+        except FileNotFoundError:
+            pass
 
     def close(self):
         if self.process.alive():

@@ -104,13 +104,25 @@ class Server:
         return (view.get('proxy_address') or ''
                 if view.get('status') == 'online' else '')
 
-    def wait_proxy(self, uuid, timeout=15, but=''):
-        """Its proxy address as soon as it has one, other than a known one."""
+    def session(self, uuid):
+        """What tells one session of an agent from the next; '' while it has
+        none. An agent may keep its port."""
+        view = self.agent(uuid)
+        if view.get('status') != 'online' or not view.get('proxy_address'):
+            return ''
+        return view['proxy_address'] + ' ' + view.get('last_seen', '')
+
+    def wait_session(self, uuid, but='', timeout=15):
+        """Waits for a session other than a known one."""
         def probe():
             self.must_live()
-            address = self.proxy(uuid)
-            return address if address != but else ''
-        return wait_for('agent %s to be online' % uuid, probe, timeout)
+            found = self.session(uuid)
+            return found if found != but else ''
+        return wait_for('a session of agent ' + uuid, probe, timeout)
+
+    def wait_proxy(self, uuid, timeout=15):
+        """Its proxy address as soon as it has one."""
+        return self.wait_session(uuid, '', timeout).split()[0]
 
     def wait_offline(self, uuid, timeout=20):
         wait_for('agent %s to be offline' % uuid,
@@ -260,7 +272,9 @@ class Rig:
             self.agent = Agent(run, self.agent_kind,
                                url or self.server.connect_url(), self.key,
                                docker, [*options, *agent_options])
-            self.proxy = self.server.wait_proxy(self.uuid) if wait else ''
+            self.session = self.proxy = ''
+            if wait:
+                self.reconnected()
         except BaseException:
             self.close()
             raise
@@ -278,10 +292,11 @@ class Rig:
         """A TCP connection to the loopback proxy."""
         return socket.create_connection(('127.0.0.1', self.port), timeout)
 
-    def reconnected(self, timeout=90):
+    def reconnected(self, timeout=20):
         """Waits for a session after the present one."""
-        self.proxy = self.server.wait_proxy(self.uuid, timeout, self.proxy)
-        return self.proxy
+        self.session = self.server.wait_session(self.uuid, self.session,
+                                                timeout)
+        self.proxy = self.session.split()[0]
 
     def processes(self):
         return [part.process for part in (self.server, self.agent) if part]
@@ -289,7 +304,7 @@ class Rig:
     def healthy(self):
         if not all(process.alive() for process in self.processes()):
             return False
-        return self.server.proxy(self.uuid) == self.proxy
+        return self.server.session(self.uuid) == self.session
 
     def close(self):
         if self.agent:
