@@ -107,10 +107,12 @@ class Server:
     def session(self, uuid):
         """What tells one session of an agent from the next; '' while it has
         none. An agent may keep its port."""
-        view = self.agent(uuid)
-        if view.get('status') != 'online' or not view.get('proxy_address'):
-            return ''
-        return view['proxy_address'] + ' ' + view.get('last_seen', '')
+        proxy = self.proxy(uuid)
+        return proxy and proxy + ' ' + self.began(uuid)
+
+    def began(self, _):
+        """When the agent's session began, if that can be asked."""
+        return ''
 
     def wait_session(self, uuid, but='', timeout=15):
         """Waits for a session other than a known one."""
@@ -176,6 +178,10 @@ class OurServer(Server):
                 name, _, value = line.rpartition(' ')
                 found[name] = float(value)
         return found
+
+    def began(self, uuid):
+        return str(self.metrics().get(
+            'orthrus_agent_connected_timestamp_seconds{agent="%s"}' % uuid))
 
     def close(self):
         alive = self.process.alive()

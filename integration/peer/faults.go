@@ -76,6 +76,16 @@ func (t *trigger) fire() {
 	})
 }
 
+// came says whether it has come, in this session or before.
+func (t *trigger) came() bool {
+	select {
+	case <-t.fired:
+		return true
+	default:
+		return false
+	}
+}
+
 // begin starts the clock of a new session.
 func (t *trigger) begin() {
 	if t.set() && t.after > 0 {
@@ -127,10 +137,11 @@ func (f *faults) register(set *flag.FlagSet) {
 func (f *faults) wrap(pipe io.ReadWriteCloser, tcp net.Conn) io.ReadWriteCloser {
 	c := &faultConn{
 		pipe: pipe, tcp: tcp, faults: f,
-		closed: make(chan struct{}),
-		dead:   map[uint32]bool{}, sent: map[uint32]int64{},
+		closed: make(chan struct{}), mine: map[*trigger]bool{},
+		dead: map[uint32]bool{}, sent: map[uint32]int64{},
 	}
 	for _, t := range f.triggers() {
+		c.mine[t] = t.set() && !t.came()
 		t.begin()
 		t.count(0)
 	}
@@ -150,6 +161,7 @@ type faultConn struct {
 	faults *faults
 	once   sync.Once
 	closed chan struct{}
+	mine   map[*trigger]bool // may strike this session: had not come before
 
 	// What the multiplexer writes: a header of 12 bytes, then its body.
 	body int // bytes of the present body still to come
@@ -159,7 +171,7 @@ type faultConn struct {
 }
 
 func (c *faultConn) watch(t *trigger, reset bool) {
-	if !t.set() {
+	if !c.mine[t] {
 		return
 	}
 	select {
@@ -173,16 +185,9 @@ func (c *faultConn) watch(t *trigger, reset bool) {
 	_ = c.tcp.Close()
 }
 
-func fired(t *trigger) bool {
-	if !t.set() || t.over.Load() {
-		return false
-	}
-	select {
-	case <-t.fired:
-		return true
-	default:
-		return false
-	}
+// strikes says whether a fault is upon this session.
+func (c *faultConn) strikes(t *trigger) bool {
+	return c.mine[t] && !t.over.Load() && t.came()
 }
 
 func (c *faultConn) count(n int) {
@@ -194,11 +199,11 @@ func (c *faultConn) count(n int) {
 func (c *faultConn) Read(b []byte) (int, error) {
 	n, err := c.pipe.Read(b)
 	c.count(n)
-	if fired(&c.faults.halfOpen) {
+	if c.strikes(&c.faults.halfOpen) {
 		<-c.closed
 		return 0, io.ErrClosedPipe
 	}
-	if fired(&c.faults.stall) {
+	if c.strikes(&c.faults.stall) {
 		c.rest(c.faults.stall.span)
 	}
 	return n, err
@@ -219,7 +224,7 @@ func (c *faultConn) rest(span time.Duration) {
 
 func (c *faultConn) Write(b []byte) (int, error) {
 	c.count(len(b))
-	if fired(&c.faults.halfOpen) {
+	if c.strikes(&c.faults.halfOpen) {
 		return len(b), nil
 	}
 	if c.body > 0 {
