@@ -75,10 +75,12 @@ static struct loop *loop_of(const struct relay *relay)
 
 /* ---- the end ------------------------------------------------------------- */
 
-static void release(struct relay *relay)
+/* Whatever might still call back is stopped. */
+static void let_go(struct relay *relay)
 {
     if (relay->look_up != NULL) {
         resolve_cancel(relay->look_up);
+        relay->look_up = NULL;
     }
     if (relay->phase == GATED) {
         gate_close(&relay->gate);
@@ -87,6 +89,12 @@ static void release(struct relay *relay)
     loop_cancel(loop_of(relay), &relay->evicted);
     spill_clear(&relay->pending);
     tcp_abort(&relay->tcp);
+    relay->phase = ENDING;
+}
+
+static void release(struct relay *relay)
+{
+    let_go(relay);
     conn_closed(&relay->conn);
     if (relay->next != NULL) {
         relay->next->previous = relay->previous;
@@ -102,11 +110,7 @@ static void release(struct relay *relay)
 /* A reset towards the client; on_change() follows. */
 static void fail(struct relay *relay)
 {
-    if (relay->phase == GATED) {
-        gate_close(&relay->gate);
-    }
-    relay->phase = ENDING;
-    loop_timer_stop(loop_of(relay), &relay->setup);
+    let_go(relay);
     conn_failed(&relay->conn);
 }
 
