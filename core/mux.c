@@ -5,7 +5,7 @@
  * (enum stream_owes) and stands in one list of those that do, a session owes a
  * ping, a go-away. Ten window updates before the next writable moment become
  * one frame, so no queue can pile up (D27). Only pongs and refusals have no
- * stream to carry them: two rings, of 64 and 256 (D23, D28). Nothing that the
+ * stream to carry them: two rings, of 128 and 256 (D23, D28). Nothing that the
  * peer sends makes this side hold more; reading never waits for writing.
  *
  * Windows, per stream. Of recv_window bytes, at each moment

@@ -11,7 +11,7 @@
 #include "core/mux.h"
 #include "core/stream_table.h"
 
-#define MUX_PONGS_MAX 64u             /* D23 */
+#define MUX_PONGS_MAX 128u            /* D23; a burst of 100 fits (P-07) */
 #define MUX_UNANSWERED_MAX 1000u      /* D23: pings in MUX_UNANSWERED_MS */
 #define MUX_UNANSWERED_MS 10000u      /* D23 */
 #define MUX_REFUSED_MAX 256u          /* D28 */

@@ -269,7 +269,7 @@ static void damage_breaks_the_invariant(void **state)
     DAMAGE(mux->peer_max, 0);
     DAMAGE(mux->turn_left, 12);
     DAMAGE(mux->turn_left, 1000);
-    DAMAGE(mux->pong_count, 65);
+    DAMAGE(mux->pong_count, MUX_PONGS_MAX + 1);
     DAMAGE(mux->refused_count, 257);
     DAMAGE(mux->tokens, 10000001);
     DAMAGE(mux->go_away_owed, true);

@@ -111,6 +111,23 @@ static void pings_are_answered_in_order_with_their_opaque(void **state)
     script_end(&s);
 }
 
+/* Conformance case P-07. */
+static void a_hundred_pings_at_once_are_all_answered(void **state)
+{
+    struct script s;
+
+    (void)state;
+    script_start(&s, NULL);
+    for (uint32_t i = 0; i < 100; i++) {
+        script_send(&s, WIRE_PING, WIRE_SYN, 0, i);
+    }
+    for (uint32_t i = 0; i < 100; i++) {
+        script_expect(&s, WIRE_PING, WIRE_ACK, 0, i);
+    }
+    script_expect_silence(&s);
+    script_end(&s);
+}
+
 /* The newest are dropped: reading never stops, memory never grows. */
 static void pings_that_nobody_lets_out_are_dropped(void **state)
 {
@@ -119,13 +136,13 @@ static void pings_that_nobody_lets_out_are_dropped(void **state)
     (void)state;
     script_start(&s, NULL);
     script_accept(&s, 1);
-    for (uint32_t i = 0; i < 100; i++) {
+    for (uint32_t i = 0; i < 164; i++) {
         script_send(&s, WIRE_PING, WIRE_SYN, 0, i);
     }
     script_send_data(&s, 0, 1, "x", 1);
     script_expect_data(&s, 1, "x", 1);
     assert_int_equal(mux_counters(s.mux)->pings_dropped, 36);
-    for (uint32_t i = 0; i < 64; i++) {
+    for (uint32_t i = 0; i < 128; i++) {
         script_expect(&s, WIRE_PING, WIRE_ACK, 0, i);
     }
     script_end(&s);
@@ -154,7 +171,7 @@ static void a_new_period_forgives_unanswered_pings(void **state)
     (void)state;
     script_start(&s, NULL);
     for (int period = 0; period < 3; period++) {
-        for (uint32_t i = 0; i < 900; i++) {
+        for (uint32_t i = 0; i < 850; i++) {
             script_send(&s, WIRE_PING, WIRE_SYN, 0, i);
         }
         script_wait(&s, period == 0 ? 9999 : 1);
@@ -642,7 +659,7 @@ static void what_is_owed_is_bounded_by_the_configuration(void **state)
     assert_int_equal(mux_status(s.mux), STATUS_OK);
     assert_int_equal(mux_counters(s.mux)->streams_offered, 16);
     script_flush(&s);
-    assert_int_equal(s.out_length, 12 * (2 * 8 + 64 + 234));
+    assert_int_equal(s.out_length, 12 * (2 * 8 + MUX_PONGS_MAX + 234));
     script_forget(&s);
 }
 
@@ -728,6 +745,7 @@ static const struct CMUnitTest tests[] = {
     REQ("D2,F-14,F-15", length_is_a_body_only_of_data),
     REQ("Y-01,D21,G-07", session_frames_on_a_stream_id_end_the_session),
     REQ("D23,Y-05", pings_are_answered_in_order_with_their_opaque),
+    REQ("D23,Y-02", a_hundred_pings_at_once_are_all_answered),
     REQ("D23,Y-05,CVE-2024-32984", pings_that_nobody_lets_out_are_dropped),
     REQ("D23,X16,CVE-2024-32984", a_thousand_unanswered_pings_are_abuse),
     REQ("D23", a_new_period_forgives_unanswered_pings),
