@@ -43,7 +43,8 @@ struct connection {
     struct yamux *yamux;
     struct websocket *websocket; /* NULL: plain */
     uint64_t linger_until_ms;
-    bool waits;
+    bool waits;        /* for a moment in time */
+    bool more;         /* to emit, once out has room */
     uint64_t stuck_ms; /* since then nothing could be written; 0: not so */
     size_t read_while_stuck;
     bool hung; /* for mutants */
@@ -226,9 +227,11 @@ static void emit(struct connection *connection)
     size_t capacity = mutant("W-24") ? EMIT_SIZE : OUT_MAX;
     for (unsigned i = 0; i < STEPS_MAX; i++) {
         connection->waits = app_run(connection->yamux, now());
+        connection->more = true;
         if (connection->out.length >= OUT_MAX)
             return;
         size_t length = yamux_emit(connection->yamux, bytes, capacity, now());
+        connection->more = length > 0;
         if (length == 0)
             return;
         if (connection->websocket == NULL)
@@ -296,6 +299,11 @@ static void get_stuck(struct connection *connection)
 static bool serve(struct connection *connection, short events)
 {
     get_stuck(connection);
+    if ((events & POLLOUT) != 0) {
+        write_socket(connection);
+        if (connection->phase == RUNNING)
+            emit(connection);
+    }
     if ((events & (POLLIN | POLLHUP | POLLERR)) != 0)
         read_socket(connection);
     if (connection->peer_has_ended)
@@ -338,7 +346,8 @@ static int run(int listener)
         unsigned count = connection_count;
         for (unsigned i = 0; i < count; i++) {
             struct connection *connection = connections[i];
-            short out = connection->out.length > 0 ? POLLOUT : 0;
+            bool writes = connection->out.length > 0 || connection->more;
+            short out = writes ? POLLOUT : 0;
             polls[i] =
                 (struct pollfd){connection->fd, (short)(POLLIN | out), 0};
             if (connection->waits)
