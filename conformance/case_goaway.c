@@ -273,7 +273,7 @@ static void syn_twice_when_draining(struct session *session)
 
 static void flushes_at_close(struct session *session)
 {
-    channel_small_buffers(session->channel, 65536);
+    session_narrow(session);
     uint32_t stream = session_command(session, "shutdown %u", UNSENT);
     session_send(session, WIRE_UPDATE, 0, stream, UNSENT);
     session_sleep(session, 200 + session->grace_ms);

@@ -206,6 +206,7 @@ static void many_streams(struct session *session)
 static void stops_reading(struct session *session)
 {
     static uint8_t bytes[2000 * WIRE_HEADER];
+    session_narrow(session);
     uint64_t deadline =
         session_now_ms() + (uint64_t)LONG_WAIT * session->timeout_ms;
     uint64_t before = session_peer_memory(session);
@@ -214,7 +215,6 @@ static void stops_reading(struct session *session)
                     (struct wire_frame){
                         .type = WIRE_PING, .flags = WIRE_SYN, .length = i});
     }
-    channel_small_buffers(session->channel, 4096);
     for (uint32_t i = 1; i <= 50; i++) {
         session_open(session, session_id(session, i));
     }

@@ -110,7 +110,7 @@ static void flood(struct session *session)
 {
     static uint8_t bytes[FLOOD * WIRE_HEADER];
     unsigned quiet_ms = session->slow ? 10000 : 2000;
-    channel_small_buffers(session->channel, 4096);
+    session_narrow(session);
     for (uint32_t i = 0; i < FLOOD; i++) {
         wire_encode(bytes + i * WIRE_HEADER,
                     (struct wire_frame){
@@ -129,14 +129,12 @@ static void flood(struct session *session)
         spec_fail(session, "%u pings made the peer grow by %llu KiB", FLOOD,
                   (unsigned long long)growth);
     }
-    channel_small_buffers(session->channel, 1024 * 1024);
     session_write(session, bytes + sent, sizeof bytes - sent);
-    /* Pings may be dropped, one right behind the flood as well; the pongs that
-     * are on their way take their time. */
-    for (unsigned i = 0, seen = UINT32_MAX; i < 60 && seen != session->pongs;
-         i++) {
+    /* pings may be dropped; the pongs that are on their way take their time */
+    unsigned seen = UINT32_MAX;
+    for (unsigned i = 0; i < 60 && seen != session->pongs; i++) {
         seen = session->pongs;
-        session_listen(session, session->timeout_ms / 2);
+        session_listen(session, session->timeout_ms / 4);
     }
     enum session_life life = session_judge_choice(session);
     spec_note(session, "%u of %u pings were answered", session->pongs, FLOOD);
@@ -175,7 +173,7 @@ static void behind_data(struct session *session)
     uint32_t stream = session_id(session, 1);
     const uint32_t credit = 16 * 1024 * 1024;
     uint64_t bound = WIRE_WINDOW + transport_buffers();
-    channel_small_buffers(session->channel, 65536);
+    session_narrow(session);
     session_send(session, WIRE_UPDATE, WIRE_SYN, stream, credit);
     if (session_wait_data(session, stream, 65536) != SESSION_GOT) {
         spec_fail(session, "the source sends nothing");

@@ -91,7 +91,7 @@ bool channel_parse(struct channel_target *target, const char *url,
                              sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
                     return false;
                 }
-                strcpy(target->host, rest);
+                snprintf(target->host, sizeof target->host, "%s", rest);
                 return true;
             }
             size_t length = strcspn(rest, "/?");
@@ -125,6 +125,16 @@ void channel_url(const struct channel_target *target, char *url, size_t size)
 }
 
 /* ---- sockets ---- */
+
+/* Before the connection is made: a window that was wide once and is narrow now
+ * makes TCP wait for its persist timer with every piece. */
+static void narrow(const struct channel_target *target, int fd)
+{
+    if (target->receive_buffer) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &target->receive_buffer,
+                   sizeof target->receive_buffer);
+    }
+}
 
 static int unix_socket(const char *path, struct sockaddr_un *address)
 {
@@ -243,6 +253,7 @@ static int dial(const struct channel_target *target, uint64_t deadline,
         if (fd < 0) {
             continue;
         }
+        narrow(target, fd);
         if (connect(fd, each->ai_addr, each->ai_addrlen) == 0 ||
             (errno == EINPROGRESS && finish_connect(fd, until(deadline)))) {
             break;
@@ -262,6 +273,7 @@ static int dial(const struct channel_target *target, uint64_t deadline,
 static int take(const struct channel_target *target, uint64_t deadline,
                 char error[CHANNEL_ERROR])
 {
+    narrow(target, target->listener); /* for those that dial from now on */
     for (;;) { /* several processes may wait at the same listener */
         struct pollfd poll_fd = {.fd = target->listener, .events = POLLIN};
         if (poll(&poll_fd, 1, (int)until(deadline)) != 1) {
@@ -561,10 +573,4 @@ void channel_wait(struct channel *channel, bool to_read, bool to_write,
 const char *channel_trouble(const struct channel *channel)
 {
     return channel->trouble;
-}
-
-void channel_small_buffers(struct channel *channel, int bytes)
-{
-    setsockopt(channel->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-    setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }

@@ -28,6 +28,7 @@ struct channel_target {
     int listener;    /* -1: not listening (yet) */
     const char *headers[CHANNEL_HEADERS_MAX]; /* "Name: value" */
     size_t header_count;
+    int receive_buffer;    /* bytes that the kernel holds for us; 0: usual */
     const char *ca_file;   /* wss: NULL means the system's */
     const char *cert_file; /* wss, listening: PEM chain with its key */
 };
@@ -80,9 +81,6 @@ void channel_wait(struct channel *channel, bool to_read, bool to_write,
                   unsigned timeout_ms);
 
 const char *channel_trouble(const struct channel *channel);
-
-/* Socket buffers of this size from now on, for cases about back-pressure. */
-void channel_small_buffers(struct channel *channel, int bytes);
 
 /* ---- WebSocket only (RFC 6455) ---- */
 

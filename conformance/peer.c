@@ -114,7 +114,8 @@ static bool prepare(struct peer *peer, const struct runner_options *options,
     peer->target = options->target;
     struct channel_target *target = &peer->target;
     if (target->scheme == CHANNEL_UNIX && target->host[0] == '\0') {
-        strcpy(peer->directory, "/tmp/yamuxspec.XXXXXX");
+        snprintf(peer->directory, sizeof peer->directory,
+                 "/tmp/yamuxspec.XXXXXX");
         if (!mkdtemp(peer->directory)) {
             peer->directory[0] = '\0';
             snprintf(error, CHANNEL_ERROR, "no directory in /tmp");
@@ -146,7 +147,7 @@ static bool wait_until_reached(struct peer *peer, char error[CHANNEL_ERROR])
         look(peer);
         if (!peer->pid) {
             char how[128];
-            peer_died(peer, how, sizeof how);
+            peer_died(peer, 0, how, sizeof how);
             snprintf(error, CHANNEL_ERROR, "%s", how);
             return false;
         }
@@ -187,9 +188,13 @@ void peer_again(struct peer *peer, const struct runner_options *options)
     }
 }
 
-bool peer_died(struct peer *peer, char *how, size_t size)
+bool peer_died(struct peer *peer, unsigned wait_ms, char *how, size_t size)
 {
     look(peer);
+    for (unsigned waited = 0; peer->pid && waited < wait_ms; waited += 10) {
+        nap(10);
+        look(peer);
+    }
     if (!peer->ended) {
         return false;
     }

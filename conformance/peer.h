@@ -8,6 +8,7 @@
 
 #include "conformance/channel.h"
 
+struct result;
 struct runner_options;
 
 struct peer {  /* zeroed: never started */
@@ -17,6 +18,7 @@ struct peer {  /* zeroed: never started */
     bool ended; /* by itself, since peer_died was last asked */
     int status; /* of that, as from waitpid */
     unsigned starts;
+    struct result *last; /* the case that it served last; the runner's */
     char mode[16];
     char directory[64]; /* of its unix socket; "": none */
 };
@@ -27,8 +29,9 @@ bool peer_ready(struct peer *peer, const struct runner_options *options,
                 const char *mode, char error[CHANNEL_ERROR]);
 /* One that dials may exit after each session: starts it again if so. */
 void peer_again(struct peer *peer, const struct runner_options *options);
-/* True when it has ended by itself since the last call; says how. */
-bool peer_died(struct peer *peer, char *how, size_t size);
+/* True when it has ended by itself since the last call, or does so within
+ * wait_ms; says how. */
+bool peer_died(struct peer *peer, unsigned wait_ms, char *how, size_t size);
 /* SIGTERM, then SIGKILL; removes what was made. */
 void peer_end(struct peer *peer);
 /* The process that does the work, below a shell. */

@@ -17,7 +17,10 @@
 #define LIMIT_MS 30000u      /* of a case that sets none */
 #define REACH_MS 10000u      /* for the first connection */
 #define LOST_IN_A_ROW_MAX 5u /* cases without a connection, then we stop */
-#define GRACE_PART 12u       /* grace is this part of T */
+#define DEATH_MS                                                               \
+    100u               /* a failed case may be the peer's last: time to see it \
+                        */
+#define GRACE_PART 12u /* grace is this part of T */
 
 static const char *const mode_names[SPEC_MODES] = {
     "any", "echo", "sink", "hold", "noaccept", "source", "opener", "app"};
@@ -154,6 +157,21 @@ static void finish_case(struct run *run, struct slot *slot)
     }
 }
 
+/* A peer that died after its last case had ended: that one did it. */
+static void blame_last(struct run *run, struct peer *peer)
+{
+    char reason[160];
+    struct result *last = peer->last;
+    if (!last || peer->target.listens ||
+        !peer_died(peer, 0, reason, sizeof reason)) {
+        return;
+    }
+    set_reason(last, VERDICT_FAIL, reason);
+    if (run->options->lines) {
+        report_line(last, run->options->colours, stdout);
+    }
+}
+
 static void start_case(struct run *run, struct slot *slot, unsigned job)
 {
     const struct runner_options *options = run->options;
@@ -173,6 +191,7 @@ static void start_case(struct run *run, struct slot *slot, unsigned job)
     if (options->peer_command) {
         enum spec_mode mode = mode_of(options, result->row);
         slot->peer = &run->peers[job][mode];
+        blame_last(run, slot->peer);
         if (!peer_ready(slot->peer, options, mode_names[mode], error)) {
             set_reason(result, VERDICT_FAIL, error);
             snprintf(run->error, CHANNEL_ERROR, "%s", error);
@@ -180,6 +199,7 @@ static void start_case(struct run *run, struct slot *slot, unsigned job)
             finish_case(run, slot);
             return;
         }
+        slot->peer->last = result;
         target = slot->peer->target;
         peer_pid = peer_innermost(slot->peer->pid);
     }
@@ -271,8 +291,10 @@ static void end_slot(struct run *run, struct slot *slot)
                  status);
         set_reason(slot->result, VERDICT_FAIL, reason);
     }
-    if (slot->peer && peer_died(slot->peer, reason, sizeof reason) &&
-        !slot->peer->target.listens) {
+    if (slot->peer && !slot->peer->target.listens &&
+        peer_died(slot->peer,
+                  slot->result->verdict == VERDICT_FAIL ? DEATH_MS : 0, reason,
+                  sizeof reason)) {
         set_reason(slot->result, VERDICT_FAIL, reason);
     }
     finish_case(run, slot);
@@ -389,6 +411,7 @@ enum runner_end runner_run(const struct runner_options *options,
             close(run.slots[job].fd);
         }
         for (unsigned mode = 0; mode < SPEC_MODES; mode++) {
+            blame_last(&run, &run.peers[job][mode]);
             peer_end(&run.peers[job][mode]);
         }
     }

@@ -7,6 +7,7 @@
 
 #include "conformance/session_internal.h"
 
+#define NARROW 16384         /* bytes of a narrow receive buffer */
 #define WRITE_AT_ONCE 65536u /* bytes; one WebSocket message at most */
 
 uint64_t session_now_ms(void)
@@ -488,6 +489,12 @@ void session_reconnect(struct session *session)
         session->closed = true;
         spec_fail(session, "no new connection to the peer: %s", error);
     }
+}
+
+void session_narrow(struct session *session)
+{
+    session->target->receive_buffer = NARROW;
+    session_reconnect(session);
 }
 
 void session_close(struct session *session)

@@ -192,6 +192,9 @@ const char *session_ending(const struct session *session);
 /* Ends this connection (FIN) and the books, opens a fresh one to the same
  * peer; fails the case when it cannot be had. */
 void session_reconnect(struct session *session);
+/* The same, over a connection that holds little on our side: what we do not
+ * read soon holds up the peer. */
+void session_narrow(struct session *session);
 /* Ends the connection as channel_close or channel_abort do. */
 void session_close(struct session *session);
 void session_abort(struct session *session);

@@ -1,7 +1,6 @@
 #include "conformance/wire.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static void put32(uint8_t *bytes, uint32_t value)
 {
@@ -41,22 +40,25 @@ void wire_describe(char text[WIRE_TEXT], struct wire_frame frame)
 {
     static const char *const types[] = {"Data", "WU", "Ping", "GoAway"};
     static const char *const flags[] = {"SYN", "ACK", "FIN", "RST"};
-    char names[32] = "";
+    char names[40];
+    size_t used = 0;
     unsigned unknown = frame.flags & ~15u;
+    names[0] = '\0';
     for (unsigned i = 0; i < 4; i++) {
         if (frame.flags & 1u << i) {
-            strcat(names, names[0] ? "|" : "");
-            strcat(names, flags[i]);
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+                                     used ? "|" : " ", flags[i]);
         }
     }
     if (unknown) {
-        sprintf(names + strlen(names), "%s0x%x", names[0] ? "|" : "", unknown);
+        snprintf(names + used, sizeof names - used, "%s0x%x", used ? "|" : " ",
+                 unknown);
     }
     if (frame.version != 0 || frame.type > WIRE_GOAWAY) {
-        snprintf(text, WIRE_TEXT, "version %u type %u %s id %u len %u",
+        snprintf(text, WIRE_TEXT, "version %u type %u%s id %u len %u",
                  frame.version, frame.type, names, frame.stream, frame.length);
         return;
     }
-    snprintf(text, WIRE_TEXT, "%s%s%s id %u len %u", types[frame.type],
-             names[0] ? " " : "", names, frame.stream, frame.length);
+    snprintf(text, WIRE_TEXT, "%s%s id %u len %u", types[frame.type], names,
+             frame.stream, frame.length);
 }
