@@ -156,7 +156,7 @@ static void id_zero(struct session *session)
 static void syn_twice(struct session *session)
 {
     uint32_t id = session_id(session, 1);
-    session_open(session, id);
+    traffic_open(session, id);
     session_open(session, id);
     bool over = traffic_is_over(session);
     if (!over) {

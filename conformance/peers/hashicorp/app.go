@@ -52,7 +52,11 @@ func (p *patternReader) Read(b []byte) (int, error) {
 type plain struct{ io.Writer }
 
 func writePattern(stream io.Writer, count int64) error {
-	_, err := io.CopyBuffer(plain{stream}, &patternReader{count: count}, make([]byte, 1<<20))
+	size := int64(1 << 20)
+	if count < size {
+		size = count + 1 // a buffer of nothing panics
+	}
+	_, err := io.CopyBuffer(plain{stream}, &patternReader{count: count}, make([]byte, size))
 	return err
 }
 
@@ -173,6 +177,7 @@ func open(session *yamux.Session, stream *yamux.Stream, reader io.Reader, words 
 		unsupported(stream)
 		return
 	}
+	setNote(label, 0, "open")
 	for i := int64(0); i < count; i++ {
 		opened, err := session.OpenStream()
 		if err != nil {
@@ -180,7 +185,7 @@ func open(session *yamux.Session, stream *yamux.Stream, reader io.Reader, words 
 			stream.Close()
 			return
 		}
-		go func() {
+		go func(label string) {
 			if writePattern(opened, bytes) != nil && then != "watch" {
 				opened.Close()
 				return
@@ -198,7 +203,7 @@ func open(session *yamux.Session, stream *yamux.Stream, reader io.Reader, words 
 			}
 			setNote(label, copied, end)
 			opened.Close()
-		}()
+		}(label)
 		label = "-"
 	}
 	fmt.Fprintf(stream, "opened %d\n", count)
