@@ -158,23 +158,6 @@ int upgrade_request(struct visit *visit)
 
 /* ---- leaving the library ------------------------------------------------- */
 
-/* Does the library hold bytes that it has read: this visit's, others'? */
-static void who_holds(struct visit *visit, bool *self, bool *others)
-{
-    struct lws_context *context = visit->web->context;
-    bool anybody = lws_service_adjust_timeout(context, 1, 0) == 0;
-
-    *self = false;
-    *others = false;
-    if (anybody) {
-        /* It does not count connections that are under flow control. */
-        lws_rx_flow_control(visit->wsi, 0);
-        *others = lws_service_adjust_timeout(context, 1, 0) == 0;
-        lws_rx_flow_control(visit->wsi, 1);
-        *self = !*others;
-    }
-}
-
 static void take_over(struct visit *visit)
 {
     SSL *ssl = lws_get_ssl(visit->wsi);
@@ -213,7 +196,7 @@ static void on_leave(lws_sorted_usec_list_t *sul)
     if (visit->state == VISIT_EARLY) {
         return;
     }
-    who_holds(visit, &self, &others);
+    visit_held_bytes(visit, &self, &others);
     if (!self && !others) {
         take_over(visit);
     } else if (others) {

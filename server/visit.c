@@ -85,7 +85,6 @@ static void forget(struct visit *visit)
     api_reply_free(&visit->call.reply);
     request_free(&visit->request);
     visit_buffer_free(&visit->body);
-    visit_buffer_free(&visit->reply);
     visit_buffer_free(&visit->early);
     if (visit->next != NULL) {
         visit->next->previous = visit->previous;
@@ -267,7 +266,8 @@ static const char *reason_phrase(int status)
     }
 }
 
-static bool write_head(struct visit *visit, const struct api_reply *reply,
+static bool write_head(struct visit *visit, struct visit_buffer *out,
+                       const struct api_reply *reply,
                        struct visit_extras extras)
 {
     char head[HEAD_SIZE];
@@ -299,21 +299,44 @@ static bool write_head(struct visit *visit, const struct api_reply *reply,
         extras.header != NULL ? extras.header : "",
         visit->close_after ? "close" : "keep-alive");
     return written > 0 && (size_t)written < sizeof head &&
-           visit_buffer_add(&visit->reply, head, (size_t)written);
+           visit_buffer_add(out, head, (size_t)written);
 }
 
 /* Send reply, whose body it takes. Returns what the library's callback must
  * return: not 0 to close. */
+void visit_held_bytes(struct visit *visit, bool *self, bool *others)
+{
+    struct lws_context *context = visit->web->context;
+    bool anybody = lws_service_adjust_timeout(context, 1, 0) == 0;
+
+    *self = false;
+    *others = false;
+    if (anybody) {
+        /* It does not count connections that are under flow control. */
+        lws_rx_flow_control(visit->wsi, 0);
+        *others = lws_service_adjust_timeout(context, 1, 0) == 0;
+        lws_rx_flow_control(visit->wsi, 1);
+        *self = !*others;
+    }
+}
+
+/* The reply is with the kernel. */
 static int finish_reply(struct visit *visit)
 {
-    loop_timer_stop(visit->web->parts.loop, &visit->timer);
+    struct web *web = visit->web;
+
+    loop_timer_stop(web->parts.loop, &visit->timer);
     visit->state = VISIT_HEAD;
     visit->wants_websocket = false;
-    /* Between requests it is nobody again. */
-    if (visit->close_after || !enter(visit)) {
+    if (visit->discards) {
+        /* Closing on a body that is still on its way would reset the
+         * connection before the client has read why. */
+        visit_set_timer(visit, web->parts.config->preauth_timeout_ms);
+    } else if (visit->close_after) {
         return -1;
     }
-    return lws_http_transaction_completed(visit->wsi);
+    /* Between requests a visit is nobody again. */
+    return enter(visit) ? lws_http_transaction_completed(visit->wsi) : -1;
 }
 
 int visit_writable(struct visit *visit)
@@ -321,38 +344,47 @@ int visit_writable(struct visit *visit)
     return visit->state == VISIT_REPLYING ? finish_reply(visit) : 0;
 }
 
+/* Takes the reply's body. */
+static bool write_reply(struct visit *visit, struct api_reply *reply,
+                        struct visit_extras extras)
+{
+    struct request *request = &visit->request;
+    struct visit_buffer out = {0};
+    bool is_head =
+        request->api.method != NULL && strcmp(request->api.method, "HEAD") == 0;
+    bool written;
+
+    visit->discards = visit->body.length < request->api.body_length;
+    visit->close_after = visit->close_after || extras.close ||
+                         !request->keep_alive || request->body_unbounded;
+    /* At once and whole: the library sends on even if it meets the end of file
+     * of a client that has half-closed, but it does not ask us for more. */
+    written =
+        visit_buffer_add(&out, (uint8_t[LWS_PRE]){0}, LWS_PRE) &&
+        write_head(visit, &out, reply, extras) &&
+        (is_head || visit_buffer_add(&out, reply->body, reply->body_length)) &&
+        lws_write(visit->wsi, out.bytes + LWS_PRE, out.length - LWS_PRE,
+                  LWS_WRITE_HTTP_HEADERS) >= 0;
+    visit_buffer_free(&out);
+    visit_buffer_free(&visit->body);
+    api_reply_free(reply);
+    request_free(request);
+    visit->state = VISIT_REPLYING;
+    visit_set_timer(visit, REPLY_TIMEOUT_MS);
+    return written;
+}
+
 int visit_reply(struct visit *visit, struct api_reply *reply,
                 struct visit_extras extras)
 {
-    bool is_head = visit->request.api.method != NULL &&
-                   strcmp(visit->request.api.method, "HEAD") == 0;
-    bool built;
-
-    visit->close_after =
-        visit->close_after || extras.close || !visit->request.keep_alive;
-    /* Room for what the library wants in front of a write. */
-    built = visit_buffer_add(&visit->reply, (uint8_t[LWS_PRE]){0}, LWS_PRE) &&
-            write_head(visit, reply, extras) &&
-            (is_head ||
-             visit_buffer_add(&visit->reply, reply->body, reply->body_length));
-    api_reply_free(reply);
-    request_free(&visit->request);
-    visit->body.length = 0;
-    if (!built) {
+    if (!write_reply(visit, reply, extras)) {
         return -1;
     }
-    visit->state = VISIT_REPLYING;
-    visit_set_timer(visit, REPLY_TIMEOUT_MS);
-    lws_rx_flow_control(visit->wsi, 1);
-    /* At once and whole: the library sends on even if it meets the end of file
-     * of a client that has half-closed, but it does not ask us for more. */
-    if (lws_write(visit->wsi, visit->reply.bytes + LWS_PRE,
-                  visit->reply.length - LWS_PRE, LWS_WRITE_HTTP_HEADERS) < 0) {
-        return -1;
+    if (lws_partial_buffered(visit->wsi)) {
+        lws_callback_on_writable(visit->wsi);
+        return 0;
     }
-    visit_buffer_free(&visit->reply);
-    lws_callback_on_writable(visit->wsi);
-    return 0;
+    return finish_reply(visit);
 }
 
 int visit_reply_error(struct visit *visit, int status, const char *text,
@@ -374,7 +406,10 @@ static void on_done(struct api_call *call)
 {
     struct visit *visit = call->user;
 
-    if (visit_reply(visit, &call->reply, (struct visit_extras){0}) != 0) {
+    lws_rx_flow_control(visit->wsi, 1);
+    if (write_reply(visit, &call->reply, (struct visit_extras){0})) {
+        lws_callback_on_writable(visit->wsi);
+    } else {
         visit_kill(visit);
     }
 }
@@ -386,13 +421,13 @@ static int begin(struct visit *visit)
     api->body = (struct span){visit->body.bytes, visit->body.length};
     loop_timer_stop(visit->web->parts.loop, &visit->timer);
     lws_set_timeout(visit->wsi, NO_PENDING_TIMEOUT, 0);
-    /* The next request waits for its turn: the library would ask and ask. */
-    lws_rx_flow_control(visit->wsi, 0);
     visit->state = VISIT_WAITING;
     visit->call = (struct api_call){.done = on_done, .user = visit};
     if (api_begin(visit->web->parts.api, &visit->call, api)) {
         return visit_reply(visit, &visit->call.reply, (struct visit_extras){0});
     }
+    /* The next request waits for its turn: the library would ask and ask. */
+    lws_rx_flow_control(visit->wsi, 0);
     return 0;
 }
 
@@ -431,11 +466,28 @@ static int api_request(struct visit *visit)
     return 0;
 }
 
+/* Did a request with a body not wait for its turn? libwebsockets 4.1.6 takes
+ * the head of such a one for its body, and then never stops. */
+static bool came_late(struct visit *visit)
+{
+    bool self;
+    bool others;
+
+    if (visit->request.api.body_length == 0 && !visit->request.body_unbounded) {
+        return false;
+    }
+    visit_held_bytes(visit, &self, &others);
+    return self || others;
+}
+
 int visit_head(struct visit *visit)
 {
     struct web *web = visit->web;
     struct request *request = &visit->request;
 
+    if (visit->state != VISIT_HEAD) {
+        return -1; /* bytes behind an upgrade that look like a request */
+    }
     web->counters.requests++;
     visit->close_after = false;
     if (!request_read(request, visit->wsi,
@@ -445,8 +497,9 @@ int visit_head(struct visit *visit)
     request->api.remote = visit->remote;
     request->api.from_admin_socket = visit->is_admin;
     request->api.tls = visit->is_tls;
-    /* The library waits for a body that was not announced. */
-    visit->close_after = request->body_unbounded;
+    if (came_late(visit)) {
+        return -1;
+    }
     if (strcmp(request->api.path, UPGRADE_PATH) == 0) {
         return upgrade_request(visit);
     }
@@ -455,14 +508,17 @@ int visit_head(struct visit *visit)
 
 int visit_body(struct visit *visit, const void *bytes, size_t length)
 {
-    size_t left;
-
     if (visit->state != VISIT_BODY) {
         return 0; /* of a request that was refused by its head: dropped */
     }
-    left = (size_t)visit->request.api.body_length - visit->body.length;
-    if (length > left || !visit_buffer_add(&visit->body, bytes, length)) {
+    if (length > visit->request.api.body_length - visit->body.length ||
+        !visit_buffer_add(&visit->body, bytes, length)) {
         return -1;
     }
-    return length == left ? begin(visit) : 0;
+    return 0;
+}
+
+int visit_body_end(struct visit *visit)
+{
+    return visit->state == VISIT_BODY ? begin(visit) : 0;
 }

@@ -74,6 +74,7 @@ struct visit {
     bool is_shared; /* its address does not tell clients apart */
     bool adopting;
     bool close_after; /* this reply */
+    bool discards;    /* the body of a request that was refused by its head */
     bool killed;
     struct sockaddr_storage peer;
     char remote[TUNNEL_REMOTE_SIZE];
@@ -85,7 +86,6 @@ struct visit {
     struct request request;
     struct visit_buffer body;
     struct api_call call;
-    struct visit_buffer reply;
 
     /* the upgrade (upgrade.c) */
     lws_sorted_usec_list_t leave;
@@ -106,7 +106,12 @@ void visit_kill(struct visit *visit);
 
 int visit_head(struct visit *visit);
 int visit_body(struct visit *visit, const void *bytes, size_t length);
+int visit_body_end(struct visit *visit);
 int visit_writable(struct visit *visit);
+
+/* Does the library hold bytes that it has read and nobody has taken: of this
+ * visit? Of others, so that it cannot be told of this one? */
+void visit_held_bytes(struct visit *visit, bool *self, bool *others);
 
 /* What a reply says beside its api_reply; zeroed: nothing. */
 struct visit_extras {

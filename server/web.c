@@ -90,6 +90,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason,
         return visit_head(visit);
     case LWS_CALLBACK_HTTP_BODY:
         return visit_body(visit, in, length);
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        return visit_body_end(visit);
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return visit_writable(visit);
     case LWS_CALLBACK_RAW_RX:

@@ -94,15 +94,20 @@ def wait_for(condition):
         time.sleep(0.005)
 
 
-def exchange(sock, data):
-    """Send, then read as many bytes back."""
-    sock.sendall(data)
+def receive(sock, size):
+    """Exactly size bytes."""
     got = b""
-    while len(got) < len(data):
-        part = sock.recv(65536)
+    while len(got) < size:
+        part = sock.recv(size - len(got))
         assert part, "the connection ended early"
         got += part
     return got
+
+
+def exchange(sock, data):
+    """Send, then read as many bytes back."""
+    sock.sendall(data)
+    return receive(sock, len(data))
 
 
 

@@ -152,6 +152,7 @@ class Stream:
 
     def write(self, data):
         """Within the window, in frames of at most 16 KiB."""
+        data = memoryview(data)
         while data:
             with self.changed:
                 while self.send_window == 0:
@@ -161,7 +162,8 @@ class Stream:
                         raise TimeoutError(f"stream {self.number}: no window")
                 size = min(len(data), self.send_window, 16384)
                 self.send_window -= size
-            self.peer.send(yamux(DATA, 0, self.number, size, data[:size]))
+            body = bytes(data[:size])
+            self.peer.send(yamux(DATA, 0, self.number, size, body))
             data = data[size:]
 
     def finish(self):
@@ -534,7 +536,10 @@ class Server:
         """The agent object once condition(agent) holds."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            agent = self.agent(uuid)
+            try:
+                agent = self.agent(uuid)
+            except (ConnectionResetError, EOFError):
+                continue  # no place was left (X14)
             if condition(agent):
                 return agent
             assert time.monotonic() < deadline, agent

@@ -3,6 +3,7 @@
 import argparse
 import fnmatch
 import sys
+import time
 import traceback
 
 TESTS = []
@@ -12,11 +13,11 @@ class Skip(Exception):
     """Not here; the reason says why."""
 
 
-def test(ids, slow=False):
+def test(ids):
     """Evidence for these requirement ids (commas between them)."""
 
     def register(function):
-        TESTS.append((ids, function, slow))
+        TESTS.append((ids, function))
         return function
 
     return register
@@ -27,17 +28,17 @@ def run(arguments=None):
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
     parser.add_argument("pattern", nargs="?", default="*")
-    parser.add_argument("--slow", action="store_true", help="only those")
+    parser.add_argument("--times", action="store_true")
     options = parser.parse_args(arguments)
     chosen = [
         (f"{ids} {function.__name__}", function)
-        for ids, function, slow in TESTS
-        if slow == options.slow
-        and fnmatch.fnmatch(f"{ids} {function.__name__}", options.pattern)
+        for ids, function in TESTS
+        if fnmatch.fnmatch(f"{ids} {function.__name__}", options.pattern)
     ]
     failed = 0
     print(f"1..{len(chosen)}", flush=True)
     for number, (name, function) in enumerate(chosen, 1):
+        start = time.monotonic()
         try:
             function(options.program)
             print(f"ok {number} - {name}", flush=True)
@@ -49,4 +50,6 @@ def run(arguments=None):
             for line in traceback.format_exc().splitlines():
                 print(f"# {line}")
             sys.stdout.flush()
+        if options.times:
+            print(f"# {time.monotonic() - start:.2f} s", flush=True)
     return 1 if failed or not chosen else 0

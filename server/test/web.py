@@ -9,6 +9,7 @@ from helpers import (
     ask,
     echo,
     exchange,
+    receive,
     shared,
     wait_for,
 )
@@ -24,6 +25,7 @@ from peer import (
     frame,
     is_reset,
     read_answer,
+    read_head,
     yamux,
 )
 from tap import test
@@ -88,10 +90,13 @@ def an_upgrade_to_something_else_does_no_harm(program):
         with server.open() as sock:
             sock.sendall(first)
             assert read_answer(sock)[0] == 200
-            sock.sendall(upgrade)
-            sock.sendall(first)
-            sock.shutdown(socket.SHUT_WR)
-            while sock.recv(65536):
+            try:  # it may end at any of these
+                sock.sendall(upgrade)
+                sock.sendall(first)
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(65536):
+                    pass
+            except OSError:
                 pass
     assert server.call("GET", "/healthz")[0] == 200
 
@@ -125,35 +130,51 @@ def requests_follow_each_other_on_one_connection(program):
             sock.send(bytes([byte]))
         assert read_answer(sock)[0] == 201
         sock.sendall(post.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
-        assert sock.recv(25, socket.MSG_WAITALL) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert receive(sock, 25) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(body)
         assert read_answer(sock)[0] == 201
         sock.sendall(get.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         status, headers, _ = read_answer(sock)
         assert status == 200 and headers["connection"] == "close"
         assert sock.recv(1) == b""
-    twice = ask(server, get + get)  # pipelined
-    assert twice.count(b"HTTP/1.1 200 OK") == 2, twice
     old = ask(server, get.replace(b"HTTP/1.1", b"HTTP/1.0"))
     assert old.count(b"Connection: close") == 1, old
+
+
+@test("H-07")
+def a_request_that_does_not_wait_its_turn_is_not_misread(program):
+    server = shared(program)
+    head = b"Host: localhost\r\nAuthorization: Bearer "
+    head += server.token.encode() + b"\r\n"
+    body = b'{"name":"pipelined"}'
+    get = b"GET /api/v1/orthrus/agents HTTP/1.1\r\n" + head + b"\r\n"
+    post = b"POST /api/v1/orthrus/agents HTTP/1.1\r\n" + head
+    post += b"Content-Length: %d\r\n\r\n" % len(body) + body
+    nobody = post.replace(b"Bearer ", b"Basic ")
+    answer = ask(server, get + get)
+    assert answer.count(b"HTTP/1.1 200") == 2, answer
+    # A body behind another request: whoever pipelines that is disconnected.
+    for requests in (get + post, post + post, nobody + nobody, nobody + post,
+                     get + post[:20], post + get + post):
+        answer = ask(server, requests)
+        assert 1 <= answer.count(b"HTTP/1.1 ") <= 2, (requests, answer)
+        assert b"HTTP/1.1 400" not in answer, (requests, answer)
+    assert server.call("GET", "/healthz")[0] == 200
 
 
 @test("H-07")
 def head_has_the_headers_of_get_and_no_body(program):
     server = shared(program)
     with server.open() as sock:
-        sock.sendall(
-            b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-            b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
-            b"Connection: close\r\n\r\n"
-        )
-        data = b""
-        while part := sock.recv(65536):
-            data += part
-    first, second = data.split(b"HTTP/1.1 ")[1:]
-    assert first.endswith(b"\r\n\r\n") and second.startswith(b"200"), data
-    length = b"Content-Length: %d\r\n" % len(second.split(b"\r\n\r\n", 1)[1])
-    assert length in second, second
+        sock.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        status, head, rest = read_head(sock)
+        assert status == 200 and rest == b""
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        status, get, body = read_answer(sock)
+    assert status == 200 and len(body) == int(head["content-length"]) > 0
+    head.pop("date")
+    get.pop("date")
+    assert head == get
 
 
 @test("H-07")
@@ -216,8 +237,8 @@ def a_stream_that_the_agent_opens_is_reset(program):
     server = shared(program)
     _, key = server.add_agent("x-16-b")
     peer = server.connect(key)
-    peer.send(yamux(WINDOW_UPDATE, SYN, 1, 0))
     peer.streams[1] = stream = Stream(peer, 1)
+    peer.send(yamux(WINDOW_UPDATE, SYN, 1, 0))
     assert stream.wait_reset()
     peer.ping(4)
     assert not peer.gone.is_set()
@@ -252,20 +273,29 @@ def a_head_that_is_not_complete_in_time_is_cut_off(program):
     assert server.stop() == 0
 
 
-@test("X14", slow=True)
+@test("X14")
 def connections_that_say_nothing_do_not_keep_agents_out(program):
     server = Server(program)
     uuid, key = server.add_agent("x-14")
     drips = []
     for _ in range(1000):
-        sock = socket.create_connection((server.host, server.port), PATIENCE)
-        drips.append(sock)
-    threading.Event().wait(1.2)  # their grace (server/preauth.h)
-    for _ in range(5):
-        peer, port = server.connect_agent(uuid, key, echo)
-        with server.dial(port) as client:
-            assert exchange(client, b"hello") == b"hello"
-        peer.close()
+        try:
+            drips.append(server.open())
+        except ConnectionResetError:
+            pass  # no place is left
+    peers = []
+
+    def come_in():
+        try:
+            peers.append(server.connect(key, echo))
+        except OSError:
+            pass  # like an agent that tries again
+        return peers
+
+    wait_for(come_in)
+    with server.dial(server.proxy_port(uuid)) as client:
+        assert exchange(client, b"hello") == b"hello"
+    peers[0].close()
     for sock in drips:
         sock.close()
     assert server.stop() == 0
@@ -278,17 +308,25 @@ def out_of_descriptors_is_an_error_at_once_and_passes(program):
     uuid, key = server.add_agent("x-17")
     peer, port = server.connect_agent(uuid, key, echo)
     _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
-    fillers = []  # of the gaps below the highest descriptor
-    folder = f"/proc/{server.process.pid}/fd"
-    while (count := len(os.listdir(folder))) <= max(map(int, os.listdir(folder))):
+    resource.prlimit(
+        server.process.pid,
+        resource.RLIMIT_NOFILE,
+        (server.descriptors() + 3, hard),
+    )
+    fillers = []
+
+    def one_more_works():
         fillers.append(server.dial(port))
-        assert exchange(fillers[-1], b"hello") == b"hello"
-    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (count, hard))
+        try:
+            return exchange(fillers[-1], b"hello") == b"hello"
+        except (AssertionError, ConnectionResetError):
+            return False
+
     try:
-        with server.dial(port) as client:
-            assert client.recv(1) == b""
+        while one_more_works():
+            assert len(fillers) < 20
     except ConnectionResetError:
-        pass
+        pass  # as early as that
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
     for filler in fillers:
         filler.close()
