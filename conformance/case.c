@@ -36,7 +36,8 @@ static void trace_line(const char *text)
     case_record(CASE_TRACE, text);
 }
 
-static void record(char kind, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void
+record(char kind, const char *format, va_list arguments)
 {
     char text[1000];
     vsnprintf(text, sizeof text, format, arguments);

@@ -206,7 +206,7 @@ static void one_message(struct session *session, uint32_t streams,
 {
     enum { PIECE = 16384 };
     size_t each = WIRE_HEADER + WIRE_WINDOW + 16 * WIRE_HEADER;
-    uint8_t *bytes = malloc(streams * each);
+    uint8_t *bytes = calloc(streams, each);
     size_t length = 0;
     if (!bytes) {
         abort();

@@ -139,13 +139,15 @@ static void narrow(const struct channel_target *target, int fd)
 static int unix_socket(const char *path, struct sockaddr_un *address)
 {
     address->sun_family = AF_UNIX;
-    snprintf(address->sun_path, sizeof address->sun_path, "%s", path);
+    /* its length was checked by channel_parse */
+    memcpy(address->sun_path, path,
+           strnlen(path, sizeof address->sun_path - 1));
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
 static bool failed(char error[CHANNEL_ERROR], const char *what)
 {
-    snprintf(error, CHANNEL_ERROR, "%s: %s", what, strerror(errno));
+    snprintf(error, CHANNEL_ERROR, "%.180s: %s", what, strerror(errno));
     return false;
 }
 
@@ -338,7 +340,9 @@ static bool tls_prepare(struct channel *channel,
     if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(channel->tls),
                                       target->host) != 1) {
         SSL_set1_host(channel->tls, target->host);
-        SSL_set_tlsext_host_name(channel->tls, target->host);
+        char name[sizeof target->host]; /* OpenSSL's macro wants it so */
+        snprintf(name, sizeof name, "%s", target->host);
+        SSL_set_tlsext_host_name(channel->tls, name);
     }
     return true;
 }

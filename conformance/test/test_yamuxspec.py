@@ -5,11 +5,14 @@
 
 The peers here are scripts that misbehave on purpose; one is right enough to pass a few cases. Every run must end within
 its time with a verdict for each case."""
+import base64
+import hashlib
 import json
 import os
 import random
 import re
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -109,6 +112,56 @@ def good(conn):
                 conn.sendall(header(0, 0, stream, len(body)) + body)
             if flags & 4:
                 conn.sendall(header(1, 4, stream, 0))
+
+
+class WebSocket:
+    """Binary messages as a byte stream, over a connection; either role."""
+
+    def __init__(self, conn, client):
+        self.conn, self.client, self.rest = conn, client, b""
+        head = b""
+        if client:
+            conn.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+        while not head.endswith(b"\r\n\r\n"):
+            head += receive(conn, 1)
+        if not client:
+            key = re.search(rb"Sec-WebSocket-Key: (\S+)", head).group(1)
+            digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+            conn.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                         b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n")
+
+    def sendall(self, data):
+        """One message."""
+        bit = 0x80 if self.client else 0
+        length = struct.pack(">B", bit | len(data)) if len(data) < 126 else struct.pack(">BH", bit | 126, len(data))
+        self.conn.sendall(b"\x82" + length + (bytes(4) if self.client else b"") + data)
+
+    def recv(self, count):
+        """What has come, across message boundaries."""
+        while not self.rest:
+            first, second = receive(self.conn, 2)
+            length = second & 127
+            if length > 125:
+                length = int.from_bytes(receive(self.conn, 2 if length == 126 else 8), "big")
+            mask = receive(self.conn, 4) if second & 128 else bytes(4)
+            body = bytes(byte ^ mask[i % 4] for i, byte in enumerate(receive(self.conn, length)))
+            if first & 15 == 8:
+                return b""
+            self.rest = body if first & 15 < 3 else b""
+        data, self.rest = self.rest[:count], self.rest[count:]
+        return data
+
+
+def certificate():
+    """A file with a chain and its key, for 127.0.0.1."""
+    path = os.path.join(tempfile.mkdtemp(), "cert.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                    "2", "-subj", "/CN=peer", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path + ".key", "-out",
+                    path], check=True, capture_output=True)
+    with open(path, "a", encoding="ascii") as whole, open(path + ".key", encoding="ascii") as key:
+        whole.write(key.read())
+    return path
 
 
 def silent(conn):
@@ -321,6 +374,52 @@ def a_dead_peer_process_fails_the_case():
                    "os.kill(os.getpid(), 11)\n")
     cases, done = verdicts("--peer-command", "exec python3 %s {address}" % script, "--case", "P-01", "--jobs", "1")
     assert done.returncode == 1 and "signal 11" in cases["P-01"]["reason"], done.stdout
+
+
+def secure(path):
+    """A right peer over TLS and WebSocket."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+
+    def serve(conn):
+        with context.wrap_socket(conn, server_side=True) as tls:
+            good(WebSocket(tls, client=False))
+    return Peer(serve).url.replace("tcp", "wss") + "/"
+
+
+@test
+def a_right_peer_passes_over_wss():
+    path = certificate()
+    cases, done = verdicts("--timeout", "2000", "--connect", secure(path), "--ca-file", path, "--mode", "echo", "--case",
+                           "P-01,P-02,F-0[235],X-01,X-04")
+    assert {case["verdict"] for case in cases.values()} == {"pass"} and len(cases) == 7, done.stdout
+
+
+@test
+def a_certificate_that_is_not_trusted_is_status_3():
+    done = run("--connect", secure(certificate()), "--case", "P-01")
+    assert done.returncode == 3 and "certificate verify failed" in done.stderr, done
+    done = run("--connect", secure(certificate()), "--case", "P-01", "--ca-file", certificate())
+    assert done.returncode == 3 and "certificate verify failed" in done.stderr, done
+
+
+@test
+def a_peer_may_dial_us_over_wss():
+    path = certificate()
+    context = ssl.create_default_context(cafile=path)
+    words = [PROGRAM, "--listen", "wss://127.0.0.1:0/", "--cert-file", path, "--role", "server", "--mode", "echo",
+             "--case", "P-0[123],F-03,F-08,X-01"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        port = int(re.search(r":(\d+)/$", process.stderr.readline().strip()).group(1))
+        while process.poll() is None:
+            try:
+                with context.wrap_socket(socket.create_connection(("127.0.0.1", port)),
+                                         server_hostname="127.0.0.1") as tls:
+                    good(WebSocket(tls, client=True))
+            except OSError:
+                pass
+        output = process.stdout.read()
+    assert process.returncode == 0 and "6 cases: 6 passed" in output, output
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------
