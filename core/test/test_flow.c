@@ -439,6 +439,23 @@ static void ready_streams_take_turns(void **state)
     script_forget(&s);
 }
 
+static void a_sender_is_named_by_its_user(void **state)
+{
+    struct script s;
+    struct mux_sender sender = {.user = NULL};
+    int user;
+    uint32_t stream;
+
+    (void)state;
+    script_start(&s, NULL);
+    assert_int_equal(mux_open(s.mux, s.now_ms, &user, &stream), STATUS_OK);
+    script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_SYN, stream, 0);
+    mux_ready(s.mux, stream, true);
+    assert_true(mux_next_sender(s.mux, &sender));
+    assert_ptr_equal(sender.user, &user);
+    script_forget(&s);
+}
+
 /* Small frames get their share of the wire, headers included: no more, and no
  * less as far as headers leave it. */
 static void small_frames_get_their_share_of_the_wire(void **state)
@@ -595,6 +612,7 @@ static const struct CMUnitTest tests[] = {
     REQ("D13,W-18", credit_in_a_syn_beyond_32_bits_ends_the_session),
     REQ("D15,W-24", frames_are_no_longer_than_configured),
     REQ("D26,L-05", ready_streams_take_turns),
+    REQ("D26", a_sender_is_named_by_its_user),
     REQ("D26,L-05", small_frames_get_their_share_of_the_wire),
     REQ("D26", a_stream_that_comes_back_waits_for_its_turn),
     REQ("L-05,D26,W-21", a_stalled_stream_delays_nobody),

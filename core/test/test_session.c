@@ -250,6 +250,21 @@ static void a_silent_peer_is_given_up_after_three_intervals(void **state)
     script_end(&s);
 }
 
+/* To look for input and find none is none. */
+static void no_byte_is_no_sign_of_life(void **state)
+{
+    struct script s;
+    struct mux_event event;
+    struct span none = {NULL, 0};
+
+    (void)state;
+    start_pinging(&s);
+    script_wait(&s, 4999);
+    assert_false(mux_receive(s.mux, s.now_ms, &none, &event));
+    assert_int_equal(mux_deadline(s.mux), s.now_ms + 1);
+    script_end(&s);
+}
+
 /* One byte of a header that is never complete: the link is alive. */
 static void any_byte_is_a_sign_of_life(void **state)
 {
@@ -752,6 +767,7 @@ static const struct CMUnitTest tests[] = {
     REQ("D23", a_ping_with_syn_and_ack_is_a_ping),
     REQ("D24", pongs_that_nobody_asked_for_are_ignored),
     REQ("L-01,D25,AC-14", a_silent_peer_is_given_up_after_three_intervals),
+    REQ("L-01", no_byte_is_no_sign_of_life),
     REQ("L-01,D25", any_byte_is_a_sign_of_life),
     REQ("L-01,D24,D25", a_peer_that_answers_pings_lives_for_ever),
     REQ("L-01", a_late_tick_counts_one_interval),
