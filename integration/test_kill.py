@@ -266,6 +266,7 @@ def a_stopped_agent_ends_well_and_resets_its_streams(run):
     rig, engine = blob_rig(run, 'ours')
     transfer = Transfer(run, rig)
     rig.agent.process.send(signal.SIGTERM)
+    rig.agent.process.wait_text(' draining ')
     rig.agent.process.send(signal.SIGTERM)
     assert rig.agent.process.popen.wait(45) == 0
     got, error = transfer.end()
@@ -346,10 +347,11 @@ def retry_small(rig):
     return False
 
 
-@test('T34,Y-01', rigs='goagent', slow=True)
+@test('T34,Y-01', rigs='goagent')
 def an_agent_that_never_accepts_gives_an_error(run):
     rig = run.own_rig('rawagent', docker=run.engine().path,
-                      agent_options=['--no-ack'])
+                      agent_options=['--no-ack'],
+                      server_options=['--open-timeout', '2s'])
     with rig.connect(30) as s:
         s.sendall(raw.head('GET', '/_ping'))
         got, error = raw.read_end(s)
