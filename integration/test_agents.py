@@ -20,7 +20,7 @@ def looking_works(run):
     for client in each_client():
         both(run, 'ps', '-a', '--no-trunc', '--format',
              '{{.ID}} {{.Image}} {{.Names}}', client=client)
-        both(run, 'images', '--no-trunc', client=client)
+        both(run, 'images', '--no-trunc', client=client, ordered=False)
         both(run, 'inspect', 't1', client=client)
         both(run, 'image', 'inspect', IMAGE, client=client)
         both(run, 'network', 'ls', client=client)

@@ -23,7 +23,7 @@ def ps_and_version_are_the_engines_own(run):
         both(run, 'ps', '-a', '--no-trunc', '--format',
              '{{.ID}} {{.Image}} {{.Names}} {{.Command}}', client=client)
         both(run, 'images', '--no-trunc', '--format',
-             '{{.ID}} {{.Repository}}', client=client)
+             '{{.ID}} {{.Repository}}', client=client, ordered=False)
         answer = both(run, 'version', '-f', '{{.Client.APIVersion}} '
                       '{{.Server.Version}} {{.Server.APIVersion}}',
                       client=client)

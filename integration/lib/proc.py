@@ -128,6 +128,11 @@ class Process:
         """Largest resident size since the last reset_peak()."""
         return self._status('VmHWM')
 
+    def sanitized(self):
+        """A sanitizer keeps freed memory, so sizes say nothing."""
+        with open('/proc/%d/maps' % self.pid, encoding='utf-8') as maps:
+            return 'libasan' in maps.read()
+
     def reset_peak(self):
         with open('/proc/%d/clear_refs' % self.pid, 'w',
                   encoding='ascii') as clear:
