@@ -1,7 +1,9 @@
 #include "server/visit.h"
 
 #include <arpa/inet.h>
+#include <linux/tcp.h> /* glibc's lacks tcpi_bytes_received */
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +211,61 @@ void visit_open(struct web *web, int fd, bool is_admin)
     }
 }
 
+/* Bytes that the kernel has received on it; 0: it does not know. */
+static uint64_t received_bytes(const struct visit *visit)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+
+    if (getsockopt(lws_get_socket_fd(visit->wsi), IPPROTO_TCP, TCP_INFO, &info,
+                   &length) != 0) {
+        return 0;
+    }
+    return info.tcpi_bytes_received;
+}
+
+void visit_head_too_large(struct web *web)
+{
+    static const char answer[] =
+        "HTTP/1.1 431 Request Header Fields Too Large\r\n"
+        "Content-Type: application/json\r\nContent-Length: 53\r\n"
+        "Connection: close\r\n\r\n"
+        "{\"error\":\"the head is too large; send fewer headers\"}";
+    static char rest[16384];
+    struct visit *largest = NULL;
+    uint64_t most = 0;
+
+    for (struct visit *visit = web->visits; visit != NULL;
+         visit = visit->next) {
+        uint64_t bytes = 0;
+        if (visit->state == VISIT_HEAD && visit->wsi != NULL) {
+            bytes = received_bytes(visit) - visit->received;
+        }
+        if (bytes > most) {
+            most = bytes;
+            largest = visit;
+        }
+    }
+    web->counters.bad_requests++;
+    if (largest == NULL) {
+        return;
+    }
+    int fd = lws_get_socket_fd(largest->wsi);
+    SSL *ssl = lws_get_ssl(largest->wsi);
+    log_line(LOG_WARN, "head_too_large", log_string("remote", largest->remote));
+    if (ssl != NULL) {
+        (void)SSL_write(ssl, answer, sizeof answer - 1);
+    } else {
+        (void)send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    /* Unread bytes would make the close a reset, which takes the answer away */
+    for (int i = 0; i < 16; i++) {
+        if (recv(fd, rest, sizeof rest, MSG_DONTWAIT) <= 0) {
+            break;
+        }
+    }
+}
+
 void visit_destroyed(struct visit *visit)
 {
     if (visit->adopting) {
@@ -327,6 +384,7 @@ static int finish_reply(struct visit *visit)
 
     loop_timer_stop(web->parts.loop, &visit->timer);
     visit->state = VISIT_HEAD;
+    visit->received = received_bytes(visit);
     visit->wants_websocket = false;
     if (visit->discards) {
         /* Closing on a body that is still on its way would reset the

@@ -82,6 +82,7 @@ struct visit {
     struct loop_timer timer; /* of the head, the body or the reply */
 
     /* the request under way */
+    uint64_t received; /* by the connection before it, bytes */
     bool wants_websocket;
     struct request request;
     struct visit_buffer body;
@@ -99,6 +100,11 @@ void visit_open(struct web *web, int fd, bool is_admin);
 
 /* The library has destroyed the connection. */
 void visit_destroyed(struct visit *visit);
+
+/* The library is about to drop a visit for a head beyond its limits, and will
+ * not say which, nor tell the client: say 431 to the one with most bytes in its
+ * head, which is the one, for every other head is within the limits. */
+void visit_head_too_large(struct web *web);
 
 /* Let the library drop the connection, soon, without another word on it: no
  * shutdown, no TLS close. Harmless twice. */

@@ -120,9 +120,20 @@ static const struct lws_protocols protocols[] = {
     {0},
 };
 
+/* The library's log is one for the process. */
+static struct web *logging;
+
 static void on_library_log(int level, const char *line)
 {
     size_t length = strcspn(line, "\n");
+
+    /* libwebsockets 4.1.6 says this in its log only, then closes. */
+    if (logging != NULL &&
+        (strstr(line, "Ran out of header data space") != NULL ||
+         strstr(line, "exceeds limit") != NULL)) {
+        visit_head_too_large(logging);
+        return;
+    }
     log_line(level & LLL_ERR ? LOG_WARN : LOG_DEBUG, "libwebsockets",
              log_bytes("text", line, length));
 }
@@ -175,6 +186,7 @@ struct web *web_open(const struct web_parts *parts, char error[WEB_ERROR_SIZE])
     web->wake.cb = on_wake;
     preauth_init(&web->preauth, (size_t)parts->config->preauth_max,
                  (size_t)parts->config->preauth_per_address);
+    logging = web;
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
     nested.filefd = fcntl(loop_fd(parts->loop), F_DUPFD_CLOEXEC, 0);
     if (!create_context(web) ||
@@ -220,6 +232,7 @@ void web_close(struct web *web)
         lws_sul_cancel(&web->wake);
         lws_context_destroy(web->context);
     }
+    logging = NULL;
     free(web);
 }
 

@@ -110,6 +110,19 @@ def a_body_above_the_limit_gets_413(program):
     assert server.call("GET", "/healthz")[0] == 200
 
 
+@test("H-07,X14,T5")
+def a_head_above_the_limit_gets_431(program):
+    server = shared(program)
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    many = b"".join(b"X-%d: y\r\n" % n for n in range(2000))
+    for fields in (b"X-Long: " + b"a" * 17000 + b"\r\n", many):
+        for _ in range(3):
+            answer = ask(server, head + fields + b"\r\n")
+            assert answer.startswith(b"HTTP/1.1 431 "), answer
+            assert answer.endswith(b'send fewer headers"}'), answer
+    assert b"200 OK" in ask(server, head + b"X-Long: " + b"a" * 9000 + b"\r\n\r\n")
+
+
 @test("H-07")
 def requests_follow_each_other_on_one_connection(program):
     server = shared(program)
