@@ -257,7 +257,12 @@ static uint64_t grown_window(struct session *session, unsigned rtt_ms)
     uint64_t most = 0;
     uint64_t sent = 0;
     while (sent < 14u * MIB && !session->closed) {
-        session_wait_credit(session, id, stream->sent + 1);
+        if (session_wait_credit(session, id, stream->sent + 1) ==
+            SESSION_TIMEOUT) {
+            session_judge_choice(session);
+            spec_fail(session, "no credit any more after %llu bytes",
+                      (unsigned long long)sent);
+        }
         uint64_t out = stream->credit - stream->sent;
         most = out > most ? out : most;
         session_pour(session, id, out, 16384);

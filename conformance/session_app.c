@@ -91,7 +91,10 @@ struct session_report session_ask_report(struct session *session,
             spec_fail(session, "the application reports \"%s\"", line);
         }
         report.bytes = bytes;
-        if (strcmp(report.end, "open") != 0 || session_now_ms() >= deadline) {
+        /* unknown: a command of ours that has not been read yet */
+        bool wait = strcmp(report.end, "open") == 0 ||
+                    strcmp(report.end, "unknown") == 0;
+        if (!wait || session_now_ms() >= deadline) {
             return report;
         }
         session_listen(session, 50);
