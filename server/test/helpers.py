@@ -1,6 +1,5 @@
 """What the tests of orthrusd share."""
 
-import atexit
 import os
 import socket
 import subprocess
@@ -18,10 +17,15 @@ _shared = {}
 
 def shared(program):
     """One server for all tests that need nothing special of it."""
-    if program not in _shared:
-        _shared[program] = Server(program)
-        atexit.register(_shared[program].stop)
-    return _shared[program]
+    if "server" not in _shared:
+        _shared["server"] = Server(program)
+    return _shared["server"]
+
+
+def end_shared():
+    """Its exit code; not 0 also if a sanitizer has found a leak."""
+    server = _shared.pop("server", None)
+    return 0 if server is None else server.stop()
 
 
 def echo(stream):

@@ -617,6 +617,8 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.signal()
         code = self.process.wait(PATIENCE)
+        if code != 0:
+            print("# " + self.log_text()[-4000:].replace("\n", "\n# "))
         self.log.close()
         if self.own:
             self.own.cleanup()

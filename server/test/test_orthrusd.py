@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import helpers  # noqa: E402
 import tap  # noqa: E402
 
 MODULES = ["sessions", "life", "web", "starts"]
@@ -20,4 +21,8 @@ if __name__ == "__main__":
     module = sys.argv.pop(2) if len(sys.argv) > 2 else "all"
     for name in MODULES if module == "all" else [module]:
         importlib.import_module(name)  # which registers its tests
-    sys.exit(tap.run())
+    failed = tap.run()
+    code = helpers.end_shared()
+    if code != 0:
+        print(f"# the shared server ended with {code}")
+    sys.exit(failed or code != 0)
