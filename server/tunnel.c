@@ -36,6 +36,7 @@
 #include "server/listener.h"
 #include "server/refusal.h"
 #include "server/store.h"
+#include "server/uuid.h"
 
 #define NS_PER_MS INT64_C(1000000)
 #define ROUND(size) (((size) + 63u) & ~(size_t)63u)
@@ -52,6 +53,7 @@ struct tunnel {
     size_t hub_size;
     uint32_t agents_max;
     uint64_t opens_per_s;
+    uint64_t disconnects;
     uint64_t sessions; /* so far: the number of the latest */
     uint32_t connections;
     uint32_t listeners;
@@ -95,31 +97,30 @@ static int64_t unix_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS;
 }
 
-static void say(enum log_level level, const char *event,
-                const struct session *session, struct log_field detail,
-                struct log_field more)
-{
-    log_line(level, event, log_string("agent", session->name),
-             log_uint("session", session->number), detail, more);
-}
-
-static struct log_field no_field(void)
-{
-    return log_string("", NULL);
-}
-
-static struct uuid uuid_of(const struct session *session)
+static struct uuid uuid_of(const uint8_t bytes[AGENT_UUID_SIZE])
 {
     struct uuid uuid;
-    memcpy(uuid.bytes, agent_uuid(session->agent), sizeof uuid.bytes);
+    memcpy(uuid.bytes, bytes, sizeof uuid.bytes);
     return uuid;
+}
+
+static void say(enum log_level level, const char *event,
+                const struct session *session, struct log_field detail)
+{
+    struct uuid uuid = uuid_of(agent_uuid(session->agent));
+    char agent[UUID_TEXT_SIZE];
+
+    uuid_text(&uuid, agent);
+    log_line(level, event, log_string("agent", agent),
+             log_string("name", session->name),
+             log_uint("session", session->number), detail);
 }
 
 /* A session was alive now: for last_seen and the quarantine (L-10). */
 static void mark_seen(struct session *session)
 {
     struct tunnel *tunnel = session->tunnel;
-    struct uuid uuid = uuid_of(session);
+    struct uuid uuid = uuid_of(agent_uuid(session->agent));
     int64_t now_ms = unix_ms();
 
     if (session->port != 0) {
@@ -169,7 +170,7 @@ static void refuse(struct session *session, int fd, enum status status)
     session->refused++;
     session->tunnel->ended.connections_refused[status]++;
     say(LOG_WARN, "connection_refused", session,
-        log_string("reason", status_text(status)), no_field());
+        log_string("reason", status_text(status)));
     (void)snprintf(message, sizeof message, "agent %s cannot be reached: %s",
                    session->name, status_text(status));
     refusal_send(&session->tunnel->refusals, fd, message);
@@ -228,7 +229,7 @@ static void listen_now(struct session *session)
                              (uint64_t)unix_ms(), &port);
     if (fd < 0 || !acceptor_open(&session->acceptor, tunnel->loop, fd,
                                  on_accepted, session)) {
-        say(LOG_WARN, "proxy_failed", session, log_errno(errno), no_field());
+        say(LOG_WARN, "proxy_failed", session, log_errno(errno));
         tunnel->ended.listens_failed++;
         if (fd >= 0) {
             (void)close(fd);
@@ -243,7 +244,7 @@ static void listen_now(struct session *session)
     session->port = port;
     tunnel->listeners++;
     mark_seen(session);
-    say(LOG_INFO, "proxy_started", session, log_uint("port", port), no_field());
+    say(LOG_INFO, "proxy_started", session, log_uint("port", port));
 }
 
 static void unlisten(struct session *session)
@@ -366,6 +367,26 @@ static void forget(struct session *session)
     map_destroy(session, session->size);
 }
 
+static void say_ended(const struct session *session)
+{
+    const struct mux_counters *counters =
+        link_counters(agent_link(session->agent));
+    struct uuid uuid = uuid_of(agent_uuid(session->agent));
+    char agent[UUID_TEXT_SIZE];
+
+    uuid_text(&uuid, agent);
+    log_line(LOG_INFO, "agent_disconnected", log_string("agent", agent),
+             log_string("name", session->name),
+             log_uint("session", session->number),
+             log_string("remote", session->remote),
+             log_string("reason", status_text(agent_status(session->agent))),
+             log_string("detail", session->transport.reason),
+             log_uint("close_code", session->transport.peer_code),
+             log_uint("bytes_in", counters->data_bytes_in),
+             log_uint("bytes_out", counters->data_bytes_out),
+             log_int("duration_ms", unix_ms() - session->since_ms));
+}
+
 static void on_ended(struct transport *transport)
 {
     struct session *session = transport->user;
@@ -384,15 +405,7 @@ static void on_ended(struct transport *transport)
     tunnel->ended.bytes_to_agents += counters->data_bytes_out;
     tunnel->ended.bytes_from_agents += counters->data_bytes_in;
     mark_seen(session);
-    log_line(LOG_INFO, "agent_disconnected", log_string("agent", session->name),
-             log_uint("session", session->number),
-             log_string("remote", session->remote),
-             log_string("reason", status_text(status)),
-             log_string("detail", transport->reason),
-             log_uint("close_code", transport->peer_code),
-             log_uint("bytes_in", counters->data_bytes_in),
-             log_uint("bytes_out", counters->data_bytes_out),
-             log_int("duration_ms", unix_ms() - session->since_ms));
+    say_ended(session);
     hub_release(tunnel->hub, agent);
     forget(session);
     settle_others(tunnel);
@@ -460,8 +473,13 @@ static enum status refuse_arrival(struct tunnel *tunnel,
                                   const struct tunnel_arrival *arrival,
                                   enum status status)
 {
+    struct uuid uuid = uuid_of(arrival->uuid);
+    char agent[UUID_TEXT_SIZE];
+
     tunnel->ended.sessions_refused[status]++;
-    log_line(LOG_WARN, "agent_refused", log_string("agent", arrival->name),
+    uuid_text(&uuid, agent);
+    log_line(LOG_WARN, "agent_refused", log_string("agent", agent),
+             log_string("name", arrival->name),
              log_string("remote", arrival->remote),
              log_string("reason", status_text(status)));
     SSL_free(arrival->ssl);
@@ -491,10 +509,8 @@ enum status tunnel_admit(struct tunnel *tunnel,
     }
     session->number = ++tunnel->sessions;
     tunnel->ended.sessions_opened++;
-    log_line(LOG_INFO, "agent_connected", log_string("agent", session->name),
-             log_uint("session", session->number),
-             log_string("remote", session->remote),
-             log_bool("tls", arrival->ssl != NULL));
+    say(LOG_INFO, "agent_connected", session,
+        log_string("remote", session->remote));
     mark_seen(session);
     settle(session);
     return STATUS_OK;
@@ -505,12 +521,18 @@ bool tunnel_disconnect(struct tunnel *tunnel,
 {
     struct agent *agent = hub_find(tunnel->hub, uuid);
 
+    tunnel->disconnects++;
     if (agent == NULL) {
         return false;
     }
     agent_close(agent, status);
     settle(agent_user(agent));
     return true;
+}
+
+uint64_t tunnel_disconnects(const struct tunnel *tunnel)
+{
+    return tunnel->disconnects;
 }
 
 void tunnel_drain(struct tunnel *tunnel, void (*drained)(void *user),

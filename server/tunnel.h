@@ -103,10 +103,13 @@ bool tunnel_next(const struct tunnel *tunnel, const void **cursor,
 
 /* End the agent's current session: listener, connections (RST), then the
  * WebSocket with close 1008 (H-02, X5). status: STATUS_REVOKED for revoke and
- * delete. False: it was not connected. Any session that authenticated before
- * and is still in its upgrade ends as well. */
+ * delete. False: it was not connected. */
 bool tunnel_disconnect(struct tunnel *tunnel,
                        const uint8_t uuid[AGENT_UUID_SIZE], enum status status);
+
+/* How often that was called: whoever authenticated before the latest call and
+ * is still in its upgrade must be looked at again. */
+uint64_t tunnel_disconnects(const struct tunnel *tunnel);
 
 /* ---- all of them --------------------------------------------------------- */
 

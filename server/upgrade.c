@@ -25,6 +25,7 @@
 #include <time.h>
 
 #include "net/log.h"
+#include "net/socket.h"
 #include "server/auth.h"
 #include "server/config.h"
 #include "server/uuid.h"
@@ -152,6 +153,7 @@ int upgrade_request(struct visit *visit)
     }
     memcpy(visit->arrival.uuid, uuid.bytes, sizeof visit->arrival.uuid);
     memcpy(visit->name, agent.name, sizeof visit->name);
+    visit->disconnects = tunnel_disconnects(parts->tunnel);
     visit->arrival.write_enabled = agent.write_enabled;
     return grant(visit, accept, agent.write_enabled);
 }
@@ -164,7 +166,7 @@ static void take_over(struct visit *visit)
     int fd = fcntl(lws_get_socket_fd(visit->wsi), F_DUPFD_CLOEXEC, 0);
 
     if (fd < 0) {
-        log_line(LOG_ERROR, "agent_lost", log_string("agent", visit->name),
+        log_line(LOG_ERROR, "agent_lost", log_string("name", visit->name),
                  log_errno(errno));
         visit_kill(visit);
         return;
@@ -214,9 +216,33 @@ void upgrade_init(struct visit *visit)
     visit->leave.cb = on_leave;
 }
 
+/* Revoked or deleted between the look at its key and now? (X5) */
+static bool is_welcome(const struct visit *visit)
+{
+    const struct web_parts *parts = &visit->web->parts;
+    struct store_agent agent;
+    struct uuid uuid;
+
+    if (visit->disconnects == tunnel_disconnects(parts->tunnel)) {
+        return true;
+    }
+    memcpy(uuid.bytes, visit->arrival.uuid, sizeof uuid.bytes);
+    return store_agent_get(parts->store, &uuid, &agent) == STORE_OK &&
+           !agent.revoked;
+}
+
 void upgrade_arrive(struct visit *visit)
 {
     struct tunnel_arrival *arrival = &visit->arrival;
+
+    if (!is_welcome(visit)) {
+        log_line(LOG_WARN, "agent_unauthorized",
+                 log_string("remote", visit->remote),
+                 log_string("reason", "revoked"));
+        SSL_free(arrival->ssl);
+        socket_reset(arrival->fd);
+        return;
+    }
 
     if (arrival->ssl != NULL) {
         SSL_set_shutdown(arrival->ssl, 0);

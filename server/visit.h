@@ -91,6 +91,7 @@ struct visit {
     /* the upgrade (upgrade.c) */
     lws_sorted_usec_list_t leave;
     struct tunnel_arrival arrival;
+    uint64_t disconnects; /* of the tunnel, when its key was looked at */
     char name[STORE_NAME_SIZE];
     struct visit_buffer early;
 };

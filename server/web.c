@@ -23,8 +23,10 @@
 
 static int on_confirm(struct visit *visit, struct lws *wsi, char *upgrade)
 {
-    /* 4.1.6 may come here with a pointer into a head that it has freed. */
-    if (visit == NULL || lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0) {
+    /* 4.1.6 may come here with a pointer into a head that it has freed. And
+     * it must not come here with bytes behind an upgrade. */
+    if (visit->killed || visit->state != VISIT_HEAD ||
+        lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0) {
         return -1;
     }
     visit->wants_websocket = strcasecmp(upgrade, "websocket") == 0;
@@ -59,13 +61,10 @@ static void on_wake(lws_sorted_usec_list_t *sul)
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason,
                     void *user, void *in, size_t length)
 {
-    struct lws_context *context = wsi == NULL ? NULL : lws_get_context(wsi);
-    struct web *web = context == NULL ? NULL : lws_context_user(context);
     struct visit *visit = wsi == NULL ? NULL : lws_get_opaque_user_data(wsi);
 
-    (void)user;
     if (reason == LWS_CALLBACK_RAW_RX_FILE) {
-        turn(web);
+        turn(lws_context_user(lws_get_context(wsi)));
         return 0;
     }
     if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS) {
@@ -73,7 +72,11 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason,
         return 0;
     }
     if (visit == NULL) {
-        return 0;
+        /* Nobody comes in but by visit_open(): an upgrade least of all. */
+        return reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE ? -1 : 0;
+    }
+    if (reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE) {
+        return on_confirm(visit, wsi, in);
     }
     if (reason == LWS_CALLBACK_WSI_DESTROY) {
         visit_destroyed(visit);
@@ -84,8 +87,6 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason,
         return 0;
     }
     switch ((int)reason) {
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-        return on_confirm(visit, wsi, in);
     case LWS_CALLBACK_HTTP:
         return visit_head(visit);
     case LWS_CALLBACK_HTTP_BODY:

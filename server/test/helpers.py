@@ -1,6 +1,7 @@
 """What the tests of orthrusd share."""
 
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -23,9 +24,18 @@ def shared(program):
 
 
 def end_shared():
-    """Its exit code; not 0 also if a sanitizer has found a leak."""
+    """What is wrong with it in the end; "" if nothing is."""
     server = _shared.pop("server", None)
-    return 0 if server is None else server.stop()
+    if server is None:
+        return ""
+    readme = os.path.join(os.path.dirname(__file__), "..", "README.md")
+    with open(readme, encoding="utf-8") as file:
+        documented = set(re.findall(r"`([a-z_]+)`", file.read()))
+    unknown = {line["event"] for line in server.lines()} - documented
+    code = server.stop()
+    if code != 0:
+        return f"the shared server ended with {code}"
+    return f"not in server/README.md: {unknown}" if unknown else ""
 
 
 def echo(stream):

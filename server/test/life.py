@@ -26,6 +26,7 @@ from peer import (
     frame,
     is_reset,
     read_answer,
+    upgrade_head,
     yamux,
 )
 from tap import test
@@ -307,6 +308,28 @@ def delete_ends_the_live_session(program):
     except Refused as refusal:
         assert refusal.status == 401
     peer.close()
+
+
+@test("H-02,X5")
+def a_revocation_wins_also_against_an_upgrade_under_way(program):
+    server = shared(program)
+    token = server.token
+    for _ in range(30):
+        uuid, key = server.add_agent("x-05-b")
+        with server.open() as upgrade, server.open() as revoke:
+            upgrade.sendall(upgrade_head("localhost", key))
+            revoke.sendall(
+                f"POST /api/v1/orthrus/agents/{uuid}/revoke HTTP/1.1\r\n"
+                f"Host: localhost\r\nAuthorization: Bearer {token}\r\n"
+                "Content-Length: 0\r\n\r\n".encode()
+            )
+            assert read_answer(revoke)[0] == 200
+            try:
+                while upgrade.recv(65536):
+                    pass  # 101 and a close, a 401, or nothing
+            except ConnectionResetError:
+                pass
+        assert server.agent(uuid)["status"] != "online"
 
 
 @test("X5,O9")

@@ -312,12 +312,12 @@ def a_valid_key_registers_a_session_with_its_address(program):
     start = os.fstat(server.log.fileno()).st_size
     peer = server.connect(key)
     assert peer.headers["x-orthrus-write-enabled"] == "false"
-    line = server.wait_log("agent_connected", start, agent="ac-13")
+    line = server.wait_log("agent_connected", start, name="ac-13")
     assert line["remote"].startswith("127.0.0.1:")
     port = server.proxy_port(uuid)
-    server.wait_log("proxy_started", start, agent="ac-13", port=port)
+    server.wait_log("proxy_started", start, name="ac-13", port=port)
     peer.close()
-    server.wait_log("agent_disconnected", start, agent="ac-13")
+    server.wait_log("agent_disconnected", start, name="ac-13")
 
 
 @test("AC-13")
@@ -338,7 +338,7 @@ def a_listener_that_cannot_start_does_not_end_the_session(program):
     base.close()
     again = Server(program, directory=directory)
     peer = again.connect(key)
-    again.wait_log("proxy_failed", agent="ac-13-b")
+    again.wait_log("proxy_failed", name="ac-13-b")
     peer.ping(5)
     agent = again.wait_agent(uuid, lambda a: a["status"] == "online")
     assert agent["proxy_address"] == ""

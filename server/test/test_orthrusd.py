@@ -22,7 +22,7 @@ if __name__ == "__main__":
     for name in MODULES if module == "all" else [module]:
         importlib.import_module(name)  # which registers its tests
     failed = tap.run()
-    code = helpers.end_shared()
-    if code != 0:
-        print(f"# the shared server ended with {code}")
-    sys.exit(failed or code != 0)
+    problem = helpers.end_shared()
+    if problem:
+        print(f"# {problem}")
+    sys.exit(bool(failed or problem))

@@ -26,6 +26,7 @@ from peer import (
     is_reset,
     read_answer,
     read_head,
+    upgrade_head,
     yamux,
 )
 from tap import test
@@ -243,6 +244,35 @@ def what_breaks_the_protocol_ends_only_its_own_session(program):
         assert exchange(client, b"hello") == b"hello"
     assert not witness.gone.is_set()
     witness.close()
+
+
+@test("X16,L-07")
+def what_follows_an_upgrade_is_never_taken_for_a_request(program):
+    server = shared(program)
+    uuid, key = server.add_agent("x-16-c")
+    token = server.token
+    behind = [
+        f"GET /api/v1/orthrus/agents HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n".encode(),
+        f"POST /api/v1/orthrus/agents/{uuid}/revoke HTTP/1.1\r\n"
+        f"Host: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode(),
+        upgrade_head("localhost", key),
+        upgrade_head("localhost", None),
+        b"\n" * 100,
+        b"GET",
+    ]
+    for early in behind:
+        sock, _, rest = server.upgrade(key, early)
+        with sock:
+            sock.shutdown(socket.SHUT_WR)
+            try:
+                while part := sock.recv(65536):
+                    rest += part
+            except ConnectionResetError:
+                pass
+        assert b"HTTP/1.1" not in rest, (early, rest)
+    peer, _ = server.connect_agent(uuid, key)  # it was not revoked
+    peer.close()
 
 
 @test("X16")
