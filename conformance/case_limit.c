@@ -233,6 +233,7 @@ static void stops_reading(struct session *session)
     if (cut) {
         session_write(session, bytes + sizeof bytes - cut, cut);
     }
+    session_drain(session);
     bool closed =
         session_judge_choice(session) == SESSION_DEAD || session->goaways;
     spec_choice(session, "reader-gone", closed ? "closed" : "lives");

@@ -457,6 +457,15 @@ void session_settle(struct session *session)
     session_listen(session, session->grace_ms);
 }
 
+void session_drain(struct session *session)
+{
+    uint64_t seen = UINT64_MAX;
+    for (unsigned i = 0; i < 60 && seen != session->frames; i++) {
+        seen = session->frames;
+        session_listen(session, session->timeout_ms / 4);
+    }
+}
+
 void session_sleep(struct session *session, unsigned ms)
 {
     (void)session;

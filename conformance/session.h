@@ -144,6 +144,8 @@ enum session_wait session_wait(struct session *session, unsigned ms,
  * not come. */
 void session_settle(struct session *session);
 void session_listen(struct session *session, unsigned ms);
+/* Reads until nothing more comes for T/4, at most 15 T. */
+void session_drain(struct session *session);
 /* Neither reads nor writes. */
 void session_sleep(struct session *session, unsigned ms);
 

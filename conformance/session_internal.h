@@ -4,7 +4,7 @@
 
 #include "conformance/session.h"
 
-#define SESSION_TRACE 40u /* frames that a failure shows */
+#define SESSION_TRACE 20u /* frames that a failure shows */
 #define SESSION_STREAMS_MAX                                                \
     300000u                       /* then the peer is flooding us with ids \
                                    */

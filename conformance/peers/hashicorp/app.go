@@ -97,14 +97,18 @@ func watch(stream *yamux.Stream, reader io.Reader, label string, wait time.Durat
 	setNote(label, 0, "open")
 	time.Sleep(wait)
 	bytes, err := io.Copy(plain{io.Discard}, reader)
-	end := "eof"
-	if errors.Is(err, yamux.ErrConnectionReset) || errors.Is(err, yamux.ErrStreamClosed) {
-		end = "reset"
-	} else if err != nil {
-		end = "error"
-	}
-	setNote(label, bytes, end)
+	setNote(label, bytes, ending(err))
 	stream.Close()
+}
+
+// ending is the word for how a copy came to its end.
+func ending(err error) string {
+	if errors.Is(err, yamux.ErrConnectionReset) {
+		return "reset"
+	} else if err != nil {
+		return "error"
+	}
+	return "eof"
 }
 
 func unsupported(stream *yamux.Stream) {
@@ -185,28 +189,24 @@ func open(session *yamux.Session, stream *yamux.Stream, reader io.Reader, words 
 			stream.Close()
 			return
 		}
-		go func(label string) {
-			if writePattern(opened, bytes) != nil && then != "watch" {
-				opened.Close()
-				return
-			}
-			if then == "watch" {
-				watch(opened, opened, label, 0)
-				return
-			}
-			copied, err := io.CopyBuffer(plain{opened}, opened, make([]byte, 32768))
-			end := "eof"
-			if errors.Is(err, yamux.ErrConnectionReset) {
-				end = "reset"
-			} else if err != nil {
-				end = "error"
-			}
-			setNote(label, copied, end)
-			opened.Close()
-		}(label)
+		go serveOpened(opened, bytes, then, label)
 		label = "-"
 	}
 	fmt.Fprintf(stream, "opened %d\n", count)
 	io.Copy(plain{io.Discard}, reader)
 	stream.Close()
+}
+
+func serveOpened(stream *yamux.Stream, bytes int64, then, label string) {
+	defer stream.Close()
+	setNote(label, 0, "open")
+	err := writePattern(stream, bytes)
+	copied := int64(0)
+	if err == nil && then == "watch" {
+		watch(stream, stream, label, 0)
+		return
+	} else if err == nil {
+		copied, err = io.CopyBuffer(plain{stream}, stream, make([]byte, 32768))
+	}
+	setNote(label, copied, ending(err))
 }
