@@ -153,7 +153,8 @@ static void reader_is_told(struct session *session)
     static const uint8_t bytes[1000];
     char label[40];
     snprintf(label, sizeof label, "%s", session_label(session));
-    uint32_t id = session_command(session, "watch %s 400", label);
+    uint32_t id =
+        session_command(session, "watch %s %u", label, session->timeout_ms / 4);
     session_data(session, 0, id, bytes, sizeof bytes);
     session_expect_alive(session);
     reset(session, id);
