@@ -211,17 +211,33 @@ void visit_open(struct web *web, int fd, bool is_admin)
     }
 }
 
-/* Bytes that the kernel has received on it; 0: it does not know. */
-static uint64_t received_bytes(const struct visit *visit)
+/* May a part of a head have come? */
+static bool may_have_begun(const struct visit *visit)
 {
     struct tcp_info info = {0};
     socklen_t length = sizeof info;
 
-    if (getsockopt(lws_get_socket_fd(visit->wsi), IPPROTO_TCP, TCP_INFO, &info,
-                   &length) != 0) {
-        return 0;
+    return visit->state == VISIT_HEAD && visit->wsi != NULL &&
+           (getsockopt(lws_get_socket_fd(visit->wsi), IPPROTO_TCP, TCP_INFO,
+                       &info, &length) != 0 ||
+            info.tcpi_bytes_received != 0);
+}
+
+/* The one visit whose head it may be; NULL: none or several. */
+static struct visit *only_head(const struct web *web)
+{
+    struct visit *found = NULL;
+
+    for (struct visit *visit = web->visits; visit != NULL;
+         visit = visit->next) {
+        if (may_have_begun(visit)) {
+            if (found != NULL) {
+                return NULL;
+            }
+            found = visit;
+        }
     }
-    return info.tcpi_bytes_received;
+    return found;
 }
 
 void visit_head_too_large(struct web *web)
@@ -232,27 +248,20 @@ void visit_head_too_large(struct web *web)
         "Connection: close\r\n\r\n"
         "{\"error\":\"the head is too large; send fewer headers\"}";
     static char rest[16384];
-    struct visit *largest = NULL;
-    uint64_t most = 0;
+    /* The library does not say whose head it is. To answer somebody else would
+     * be worse than to answer nobody. */
+    struct visit *visit = only_head(web);
+    SSL *ssl;
+    int fd;
 
-    for (struct visit *visit = web->visits; visit != NULL;
-         visit = visit->next) {
-        uint64_t bytes = 0;
-        if (visit->state == VISIT_HEAD && visit->wsi != NULL) {
-            bytes = received_bytes(visit) - visit->received;
-        }
-        if (bytes > most) {
-            most = bytes;
-            largest = visit;
-        }
-    }
     web->counters.bad_requests++;
-    if (largest == NULL) {
+    log_line(LOG_WARN, "head_too_large",
+             log_string("remote", visit == NULL ? NULL : visit->remote));
+    if (visit == NULL) {
         return;
     }
-    int fd = lws_get_socket_fd(largest->wsi);
-    SSL *ssl = lws_get_ssl(largest->wsi);
-    log_line(LOG_WARN, "head_too_large", log_string("remote", largest->remote));
+    fd = lws_get_socket_fd(visit->wsi);
+    ssl = lws_get_ssl(visit->wsi);
     if (ssl != NULL) {
         (void)SSL_write(ssl, answer, sizeof answer - 1);
     } else {
@@ -384,7 +393,6 @@ static int finish_reply(struct visit *visit)
 
     loop_timer_stop(web->parts.loop, &visit->timer);
     visit->state = VISIT_HEAD;
-    visit->received = received_bytes(visit);
     visit->wants_websocket = false;
     if (visit->discards) {
         /* Closing on a body that is still on its way would reset the

@@ -82,7 +82,6 @@ struct visit {
     struct loop_timer timer; /* of the head, the body or the reply */
 
     /* the request under way */
-    uint64_t received; /* by the connection before it, bytes */
     bool wants_websocket;
     struct request request;
     struct visit_buffer body;
@@ -103,8 +102,7 @@ void visit_open(struct web *web, int fd, bool is_admin);
 void visit_destroyed(struct visit *visit);
 
 /* The library is about to drop a visit for a head beyond its limits, and will
- * not say which, nor tell the client: say 431 to the one with most bytes in its
- * head, which is the one, for every other head is within the limits. */
+ * neither say which, nor tell the client: answer 431 if it can only be one. */
 void visit_head_too_large(struct web *web);
 
 /* Let the library drop the connection, soon, without another word on it: no

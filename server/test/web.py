@@ -124,6 +124,24 @@ def a_head_above_the_limit_gets_431(program):
     assert b"200 OK" in ask(server, head + b"X-Long: " + b"a" * 9000 + b"\r\n\r\n")
 
 
+@test("H-07,L-02")
+def a_head_above_the_limit_is_nobody_elses_business(program):
+    server = shared(program)
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    with server.open() as other, server.open() as idle:
+        idle.sendall(head + b"\r\n")
+        assert read_answer(idle)[0] == 200
+        other.sendall(head + b"X-Slow: " + b"b" * 12000)
+        big = head + b"X-Long: " + b"a" * 17000 + b"\r\n\r\n"
+        assert b" 200 " not in ask(server, big)
+        # behind an answer, where a head may have come early
+        assert ask(server, head + b"\r\n" + big).count(b" 200 ") == 1
+        other.sendall(b"\r\n\r\n")
+        assert read_answer(other)[0] == 200
+        idle.sendall(head + b"\r\n")
+        assert read_answer(idle)[0] == 200
+
+
 @test("H-07")
 def requests_follow_each_other_on_one_connection(program):
     server = shared(program)
