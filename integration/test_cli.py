@@ -28,7 +28,7 @@ def ps_and_version_are_the_engines_own(run):
                       '{{.Server.Version}} {{.Server.APIVersion}}',
                       client=client)
         # without the engine's Api-Version a client falls back to 1.24
-        assert b'1.24' not in answer.stdout, answer.stdout
+        assert b'1.24' not in answer[1], answer
 
 
 @test('AC-17', rigs=UNFILTERED)
@@ -218,7 +218,7 @@ def events_arrive_as_they_happen(run):
         wait_for('the subscription', lambda: (
             run.engine().docker('tag', IMAGE, tag) or
             events.poll()), 20)
-        assert events.output.startswith(b'image tag\n'), events.output
+        assert events.read_until(b'\n').startswith(b'image tag\n')
         events.popen.send_signal(signal.SIGINT)
         events.end()
 

@@ -172,6 +172,7 @@ def connections_that_say_nothing_keep_nobody_out(run):
             s.sendall(b'GET /api')
         except OSError:
             pass  # it is one too many, and told so
+
     def another():
         # one that has just come keeps its place for a moment
         try:

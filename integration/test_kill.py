@@ -130,18 +130,27 @@ def connections(rig):
     return rig.server.metrics()['orthrus_streams_open']
 
 
+def big_image(run, engine):
+    """Makes big:1 and t1:/big, larger than all buffers on the way; returns
+    the file that is in them."""
+    source = raw.random_file(run.path('big'), 64 * MIB)
+    engine.docker('cp', source, 't1:/big')
+    engine.docker('commit', 't1', 'big:1')
+    return source
+
+
 @test('L-04,T14', rigs='ours')
 def transfers_of_a_killed_agent_fail(run):
     rig = run.own_rig('ours', docker=run.engine().path)
-    source = raw.random_file(run.path('big'), 64 * MIB)
+    source = big_image(run, run.engine())
     tar = run.path('tar')
     with open(tar, 'wb') as file:
         done = command([each_client()[0], '-H', run.engine().host, 'save',
-                        IMAGE], stdout=file)
+                        'big:1'], stdout=file)
         assert done.returncode == 0
     for client in each_client():
         for words in (('cp', source, 't1:/tmp/x'), ('load', '-i', tar),
-                      ('save', IMAGE), ('cp', 't1:/bin/busybox', '-')):
+                      ('save', 'big:1'), ('cp', 't1:/big', '-')):
             sent = killed_in_transfer(run, rig, client, words)
             assert sent, (client, words)
 
@@ -190,6 +199,7 @@ class Gate(fake.Segments):
 def killing_the_engine_is_no_success_and_it_comes_back(run):
     engine = run.own_engine()
     engine.container('t1')
+    big_image(run, engine)
     rig = run.own_rig('ours', docker=engine.path)
     clients = []
     for client in each_client():
@@ -201,7 +211,7 @@ def killing_the_engine_is_no_success_and_it_comes_back(run):
         clients[-2].read_until(b'a\n')
     gate = run.later(Gate(('127.0.0.1', rig.port), 300000))
     saving = run.later(Spawned('tcp://127.0.0.1:%d' % gate.port, 'save',
-                               IMAGE, stdout=subprocess.DEVNULL))
+                               'big:1', stdout=subprocess.DEVNULL))
     assert gate.reached.wait(20)
     proxy = rig.proxy
     engine.kill()
