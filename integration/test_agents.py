@@ -22,12 +22,12 @@ def looking_works(run):
              '{{.ID}} {{.Image}} {{.Names}}', client=client)
         both(run, 'images', '--no-trunc', '--format', '{{.ID}} {{.Tag}}',
              client=client, ordered=False)
-        both(run, 'inspect', 't1', client=client)
+        both(run, 'inspect', 'still', client=client)
         both(run, 'image', 'inspect', IMAGE, client=client)
         both(run, 'network', 'ls', client=client)
         both(run, 'network', 'inspect', 'none', client=client)
         both(run, 'volume', 'ls', client=client)
-        both(run, 'top', 't1', '-o', 'pid,args', client=client)
+        both(run, 'top', 'still', '-o', 'pid,args', client=client)
         version = both(run, 'version', '-f', '{{.Server.Version}}',
                        client=client)
         assert version[1].strip(), version

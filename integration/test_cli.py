@@ -34,7 +34,7 @@ def ps_and_version_are_the_engines_own(run):
 @test('AC-17', rigs=UNFILTERED)
 def inspect_is_the_engines_own(run):
     for client in each_client():
-        both(run, 'inspect', 't1', client=client)
+        both(run, 'inspect', 'still', client=client)
         both(run, 'inspect', IMAGE, client=client)
         both(run, 'inspect', 'not-there', client=client)
         both(run, 'system', 'df', client=client)

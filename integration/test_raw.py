@@ -332,7 +332,7 @@ def python_docker_works_through_the_tunnel(run):
 def curl_gets_what_the_engine_says(run):
     engine = run.engine()
     for target in ('/version', '/containers/json?all=1',
-                   '/v1.41/images/json', '/containers/t1/json'):
+                   '/v1.41/images/json', '/containers/still/json'):
         agree(target, lambda path=target: fetch(
             '--unix-socket', engine.path, 'http://d' + path),
               lambda path=target: fetch('http://%s%s' % (

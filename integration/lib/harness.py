@@ -88,7 +88,9 @@ class Run:
         return '%s/%d-%s' % (self.folder, self._count, name)
 
     def engine(self):
-        """The engine that tests share. A test that harms one makes its own."""
+        """The engine that tests share, with two containers: t1 for any use,
+        and still, which nobody touches, so that what the engine says of it
+        does not change. A test that harms an engine makes its own."""
         if self._engine and not self._engine.process.alive():
             self._engine.close()
             self._engine = None
@@ -96,6 +98,7 @@ class Run:
             self.need_engine()
             self._engine = engine.Engine(self.path('e'))
             self._engine.container('t1')
+            self._engine.container('still')
         return self._engine
 
     @staticmethod
