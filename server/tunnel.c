@@ -644,8 +644,6 @@ static void configure(struct tunnel *tunnel, const struct config *config)
     agent_config_default(agent);
     mux->outbound_max = (uint32_t)config->streams_max;
     mux->recv_window = (uint32_t)config->recv_window;
-    /* the transport's message limit follows the link and caps each frame */
-    mux->frame_payload_max = WIRE_WINDOW_INITIAL;
     mux->ping_interval_ms = config->ping_interval_ms;
     mux->ping_missed_max = (uint32_t)config->ping_missed;
     mux->open_timeout_ms = config->open_timeout_ms;
