@@ -46,8 +46,8 @@ struct connection {
     bool waits;        /* for a moment in time */
     bool more;         /* to emit, once out has room */
     uint64_t stuck_ms; /* since then nothing could be written; 0: not so */
-    size_t read_while_stuck;
-    bool hung; /* for mutants */
+    size_t read;       /* bytes, for a mutant */
+    bool hung;         /* for mutants */
 };
 
 static struct {
@@ -213,8 +213,7 @@ static void read_socket(struct connection *connection)
     static uint8_t bytes[READ_SIZE + 8192];
     ssize_t got = recv(connection->fd, bytes, READ_SIZE, 0);
     if (got > 0) {
-        if (connection->stuck_ms != 0)
-            connection->read_while_stuck += (size_t)got;
+        connection->read += (size_t)got;
         take(connection, bytes, (size_t)got);
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         connection->peer_has_ended = true;
@@ -257,7 +256,6 @@ static void write_socket(struct connection *connection)
         }
         bytes_drop(&connection->out, (size_t)put);
         connection->stuck_ms = 0;
-        connection->read_while_stuck = 0;
     }
 }
 
@@ -289,8 +287,7 @@ static void get_stuck(struct connection *connection)
     if (connection->stuck_ms == 0)
         return;
     uint64_t stuck_ms = now() - connection->stuck_ms;
-    if ((mutant("L-03") && stuck_ms > 1000 &&
-         connection->read_while_stuck > 1000000) ||
+    if ((mutant("L-03") && stuck_ms > 1000 && connection->read > 1000000) ||
         (mutant("L-05") && stuck_ms > 20000))
         connection->hung = true;
 }

@@ -103,6 +103,7 @@ void yamux_bury(struct yamux_stream *stream, enum yamux_end end, char how)
     if (end == YAMUX_RESET)
         bytes_clear(&stream->in);
     bytes_clear(&stream->out);
+    yamux->closed += how == 'c';
     yamux->ended[yamux->ended_count % ENDED_KEPT].id = stream->id;
     yamux->ended[yamux->ended_count++ % ENDED_KEPT].how = how;
 }
@@ -348,7 +349,7 @@ static bool holds_pongs(const struct yamux *yamux)
             ((window && s->received > 0 && s->credit == WINDOW &&
               s->sent == WINDOW) ||
              (bulk && s->credit > 8u * 1024 * 1024 &&
-              s->sent % (1024u * 1024) != 0 && s->sent < s->credit)))
+              s->sent < 15u * 1024 * 1024)))
             return true;
     return false;
 }

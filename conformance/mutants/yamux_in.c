@@ -142,6 +142,8 @@ static void take_bad_syn(struct yamux *yamux, const struct frame *frame,
         return;
     } else if (mutant("G-13") && yamux->draining) {
         yamux_refuse(yamux, frame->stream);
+        yamux->left = frame->length;
+        yamux->body = stream;
         return;
     }
     yamux_fail(yamux, 1);
@@ -165,7 +167,7 @@ static struct yamux_stream *take_syn(struct yamux *yamux, struct frame *frame)
         refused = true;
     if (mutant("R-09") && yamux->resets > 5000)
         refused = true;
-    if (mutant("L-08") && yamux->ended_count > 50000)
+    if (mutant("L-08") && yamux->closed > 4000)
         refused = true;
     if (refused) {
         if (mutant("O-19") && yamux->backlog >= BACKLOG_MAX)

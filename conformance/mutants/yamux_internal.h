@@ -116,6 +116,7 @@ struct yamux {
             how; /* 'c' closed, 'r' reset by the peer, 'o' by us, 'n' refused */
     } ended[ENDED_KEPT];
     unsigned ended_count;
+    unsigned closed;
     uint32_t highest_id;
     unsigned header_pieces;
     size_t header_first_piece;
