@@ -287,8 +287,7 @@ static void get_stuck(struct connection *connection)
     if (connection->stuck_ms == 0)
         return;
     uint64_t stuck_ms = now() - connection->stuck_ms;
-    if ((mutant("L-03") && stuck_ms > 1000 && connection->read > 1000000) ||
-        (mutant("L-05") && stuck_ms > 20000))
+    if (mutant("L-03") && stuck_ms > 1000 && connection->read > 1000000)
         connection->hung = true;
 }
 

@@ -29,6 +29,8 @@ struct websocket {
     uint8_t control[CONTROL_MAX];
     bool closed;
     bool hung; /* for mutants */
+    uint8_t message[12];
+    uint32_t body;
     /* out */
     uint8_t pong[CONTROL_MAX];
     size_t pong_length;
@@ -162,11 +164,23 @@ static void end_control(struct websocket *websocket)
     }
 }
 
-/* Is this message one that a mutant loses? */
+/* Is this byte one that a mutant loses? */
 static bool is_lost(const struct websocket *websocket)
 {
-    return (mutant("X-01") && websocket->size == 12 && websocket->done == 11) ||
-           (mutant("X-02") && websocket->size == 1 && websocket->final);
+    if (mutant("X-02"))
+        return websocket->size == 1 && websocket->final;
+    return mutant("X-01") && websocket->done == 0 && websocket->size > 1 &&
+           websocket->body == websocket->size;
+}
+
+/* The length that a message has promised which is a Data header and no more;
+ * else 0. */
+static uint32_t promised_body(const struct websocket *websocket)
+{
+    const uint8_t *h = websocket->message;
+    if (websocket->size != sizeof websocket->message || h[0] != 0 || h[1] != 0)
+        return 0;
+    return (uint32_t)h[10] << 8 | h[11];
 }
 
 size_t websocket_receive(struct websocket *websocket, uint8_t *bytes,
@@ -185,12 +199,16 @@ size_t websocket_receive(struct websocket *websocket, uint8_t *bytes,
                 websocket->control[websocket->done] = byte;
             else if (!is_lost(websocket))
                 bytes[out++] = byte;
+            if (websocket->done < sizeof websocket->message)
+                websocket->message[websocket->done] = byte;
             websocket->done++;
         }
         if (websocket->in_frame && websocket->done == websocket->size) {
             websocket->in_frame = false;
             if (websocket->opcode >= CLOSE)
                 end_control(websocket);
+            else
+                websocket->body = promised_body(websocket);
         }
     }
     return out;

@@ -14,6 +14,7 @@ struct yamux *yamux_create(bool client, uint64_t now_ms)
         exit(1);
     }
     yamux->client = client;
+    yamux->tail = &yamux->streams;
     yamux->next_id = client ? 1 : 2;
     if (mutant("U-01"))
         yamux->next_id += 4;
@@ -65,8 +66,8 @@ struct yamux_stream *yamux_add(struct yamux *yamux, uint32_t id, bool inbound)
     stream->granted = WINDOW;
     stream->credit = WINDOW;
     stream->birth_ms = yamux->now_ms;
-    stream->next = yamux->streams;
-    yamux->streams = stream;
+    *yamux->tail = stream;
+    yamux->tail = &stream->next;
     stream->chain = *bucket(yamux, id);
     *bucket(yamux, id) = stream;
     if (inbound) {
@@ -499,6 +500,7 @@ static void sweep(struct yamux *yamux)
         bytes_clear(&stream->in);
         free(stream);
     }
+    yamux->tail = link;
 }
 
 size_t yamux_emit(struct yamux *yamux, uint8_t *bytes, size_t capacity,
@@ -559,7 +561,6 @@ void yamux_tick(struct yamux *yamux, uint64_t now_ms)
     if (mutant("L-06") && yamux->header_length > 0 &&
         now_ms > yamux->header_ms + 3000)
         yamux->hung = true;
-    if (mutant("L-07") && now_ms > yamux->begun_ms + 30000 &&
-        yamux->frames == 0)
+    if (mutant("L-07") && now_ms > yamux->begun_ms + 5000 && yamux->frames == 0)
         yamux_fail(yamux, 0);
 }

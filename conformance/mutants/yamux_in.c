@@ -51,6 +51,8 @@ static void take_ping(struct yamux *yamux, const struct frame *frame)
         yamux->pings++;
         if (mutant("P-08") && yamux->pings > 10000)
             hang(yamux);
+        if (mutant("L-05") && yamux->pings > 5000 && yamux->inbound >= 50)
+            hang(yamux);
         if (mutant("P-07") && yamux->pong_count >= 50)
             return;
         if (mutant("F-15") && yamux->pings == 1 && frame->length == HEADER)
@@ -89,6 +91,8 @@ static void take_goaway(struct yamux *yamux, const struct frame *frame)
         return;
     }
     if (frame->length == 0) {
+        for (struct yamux_stream *s = yamux->streams; s != NULL; s = s->next)
+            s->is_old = true;
         yamux->peer_is_leaving = true;
         if (++yamux->goaways > 1 && mutant("G-09"))
             yamux_fail(yamux, 1);
@@ -115,7 +119,8 @@ static bool syn_is_misread(struct yamux *yamux, struct frame *frame)
         hang(yamux);
     if (flags == (SYN | FIN) && mutant(frame->length == 0 ? "O-15" : "O-14"))
         frame->flags &= (uint16_t)~FIN;
-    if (frame->type == DATA && frame->length == 0 && mutant("O-03"))
+    if (frame->type == DATA && frame->length == 0 && yamux->highest_id == 0 &&
+        mutant("O-03"))
         return true;
     if (yamux->peer_is_leaving && mutant("G-03"))
         hang(yamux);
@@ -170,7 +175,8 @@ static struct yamux_stream *take_syn(struct yamux *yamux, struct frame *frame)
     if (mutant("L-08") && yamux->closed > 4000)
         refused = true;
     if (refused) {
-        if (mutant("O-19") && yamux->backlog >= BACKLOG_MAX)
+        if (mutant("O-19") && yamux->backlog >= BACKLOG_MAX &&
+            yamux_find(yamux, yamux->highest_id)->received == 0)
             yamux_fail(yamux, 1);
         yamux_refuse(yamux, frame->stream);
         yamux->ended[yamux->ended_count % ENDED_KEPT].id = frame->stream;
@@ -419,7 +425,7 @@ static void take_rst(struct yamux_stream *stream, const struct frame *frame)
     if (yamux->resets == 1 && stream->inbound &&
         mutant(frame->type == UPDATE ? "R-01" : "R-02"))
         yamux_refuse(yamux, frame->stream);
-    bool as_eof = (mutant("U-07") && !stream->inbound) ||
+    bool as_eof = (mutant("U-07") && !stream->inbound && frame->flags == RST) ||
                   (mutant("R-10") && stream->inbound);
     yamux_bury(stream, as_eof ? YAMUX_EOF : YAMUX_RESET, 'r');
 }
@@ -455,11 +461,11 @@ static void take_header(struct yamux *yamux)
     if (mutant("F-02") && yamux->header_pieces >= 6)
         yamux_fail(yamux, 1);
     if (mutant("F-04") && yamux->header_pieces == 2 &&
-        yamux->header_first_piece == 11)
+        yamux->header_first_piece == 11 && frame->stream <= 2)
         yamux_fail(yamux, 1);
     if ((frame->version == 0xff && mutant("F-09")) ||
         (frame->type == 4 && mutant("F-10")) ||
-        (frame->type == 0xff && mutant("F-11")))
+        (frame->type == 0xff && frame->version == 0 && mutant("F-11")))
         return;
     if ((frame->version != 0 && !(frame->version == 1 && mutant("F-08"))) ||
         frame->type > GOAWAY) {
@@ -492,7 +498,7 @@ static void take_body(struct yamux *yamux, const uint8_t *bytes, size_t length)
     if (stream == NULL)
         return;
     stream->received += length;
-    if (mutant("G-01") && yamux->peer_is_leaving)
+    if (mutant("G-01") && stream->is_old)
         hang(yamux);
     if (mutant("W-23") && stream->received > 12u * 1024 * 1024)
         hang(yamux);

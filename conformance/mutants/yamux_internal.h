@@ -17,9 +17,9 @@
 #define USELESS_MAX 100000u /* frames without effect, in a session's life */
 #define BUCKETS 1024u
 #define ENDED_KEPT 512u
-#define PING_MS 1000u     /* between pings */
-#define SILENCE_MS 20000u /* until the session is given up */
-#define FLUSH_MS 3000u    /* for yamux_shut */
+#define PING_MS 1000u    /* between pings */
+#define SILENCE_MS 8000u /* until the session is given up */
+#define FLUSH_MS 3000u   /* for yamux_shut */
 
 enum frame_type { DATA, UPDATE, PING, GOAWAY };
 enum frame_flag { SYN = 1, ACK = 2, FIN = 4, RST = 8 };
@@ -61,6 +61,7 @@ struct yamux_stream {
     bool fin_sent;
     /* for mutants only */
     uint64_t birth_ms;
+    bool is_old; /* opened before the peer's GoAway */
     unsigned empty_grants;
     unsigned small_grants;
     bool odd_frames;
@@ -68,7 +69,8 @@ struct yamux_stream {
 
 struct yamux {
     bool client;
-    struct yamux_stream *streams;
+    struct yamux_stream *streams; /* the oldest first */
+    struct yamux_stream **tail;   /* where the next one goes */
     struct yamux_stream *buckets[BUCKETS];
     struct yamux_stream *turn; /* sends next */
     uint32_t next_id;
