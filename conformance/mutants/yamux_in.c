@@ -486,7 +486,8 @@ static void take_header(struct yamux *yamux)
 static bool is_stuffed(const struct yamux *yamux)
 {
     for (const struct yamux_stream *s = yamux->streams; s != NULL; s = s->next)
-        if (s->live && s != yamux->body && s->in.length >= WINDOW)
+        if (s->live && s != yamux->body &&
+            s->in.length >= WINDOW - 128) /* a command line was read */
             return true;
     return false;
 }
