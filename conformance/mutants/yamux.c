@@ -250,7 +250,7 @@ void yamux_consume(struct yamux_stream *stream, size_t length)
     if (!stream->live || (stream->fin_received && !mutant("W-22")) ||
         (mutant("C-07") && stream->owes_fin))
         return;
-    if (mutant("W-09") && stream->odd_frames)
+    if (mutant("W-09") && stream->odd_frames > 5)
         return;
     stream->consumed += (uint32_t)length;
     if (stream->consumed < WINDOW / 2 && !mutant("W-07") &&
@@ -258,7 +258,7 @@ void yamux_consume(struct yamux_stream *stream, size_t length)
         return;
     stream->update += stream->consumed;
     stream->consumed = 0;
-    if (mutant("W-08") && !stream->odd_frames)
+    if (mutant("W-08") && stream->odd_frames == 0)
         stream->update += 65536;
 }
 
@@ -423,7 +423,7 @@ static uint64_t may_send(const struct yamux_stream *stream)
     if (mutant("U-03") && !stream->inbound && !stream->acked)
         return UINT64_MAX;
     if (mutant("W-10") && stream->received == 0 && stream->inbound &&
-        credit == WINDOW)
+        credit < (1u << 20))
         credit++;
     if (mutant("W-11") && credit > WINDOW && credit - stream->sent <= 12)
         return 0;
@@ -553,6 +553,11 @@ void yamux_tick(struct yamux *yamux, uint64_t now_ms)
         yamux_fail(yamux, 0);
     if (mutant("F-05") && yamux->left > 0 && now_ms > yamux->body_ms + 300)
         yamux_fail(yamux, 1);
+    if (mutant("R-01") && yamux->reset_id != 0 &&
+        now_ms > yamux->reset_ms + 30) {
+        yamux_refuse(yamux, yamux->reset_id);
+        yamux->reset_id = 0;
+    }
     if (mutant("U-10"))
         for (struct yamux_stream *s = yamux->streams; s != NULL; s = s->next)
             if (s->live && !s->inbound && !s->acked &&

@@ -209,6 +209,8 @@ static void take_unknown(struct yamux *yamux, const struct frame *frame)
         yamux_fail(yamux, 1);
     if (never && (frame->flags & RST) != 0 && mutant("R-05"))
         yamux_fail(yamux, 1);
+    if (closed && frame->flags == ACK && mutant("U-15"))
+        exit(1); /* it came after the FIN that ended the stream */
     if (never && frame->flags == ACK && mutant("U-13"))
         hang(yamux);
     if (frame->type == UPDATE) {
@@ -271,7 +273,8 @@ static void take_update(struct yamux_stream *stream, const struct frame *frame)
     if (mutant("W-14") && stream->inbound && !stream->acked && delta > 0 &&
         delta <= 1024 * 1024 && (frame->flags & SYN) == 0)
         return;
-    if (mutant("W-15") && stream->fin_received)
+    if (mutant("W-15") && stream->fin_received &&
+        stream->received == WINDOW + WINDOW / 2)
         return;
     if (mutant("W-25") && delta == 0x00f00000)
         yamux_fail(yamux, 1);
@@ -303,7 +306,7 @@ static void take_data(struct yamux_stream *stream, const struct frame *frame)
     uint64_t allowed = stream->granted;
     if (mutant("W-01") && frame->length == WINDOW && (frame->flags & SYN) == 0)
         allowed--;
-    if (mutant("W-02") && frame->length <= 16)
+    if (mutant("W-02") && frame->length <= 16 && stream->largest <= 16)
         allowed = stream->granted - stream->granted / 4;
     if (mutant("O-20") && !stream->acked && total == WINDOW && stream->inbound)
         allowed--;
@@ -312,8 +315,9 @@ static void take_data(struct yamux_stream *stream, const struct frame *frame)
         return;
     }
     yamux->left = frame->length;
-    if (frame->length % 2 != 0)
-        stream->odd_frames = true;
+    stream->odd_frames += frame->length % 2;
+    if (frame->length > stream->largest)
+        stream->largest = frame->length;
     if (frame->length == 0 && frame->flags == 0) {
         useless(yamux);
         if (mutant("F-16")) {
@@ -377,7 +381,8 @@ static bool fin_is_missed(struct yamux_stream *stream,
     const struct yamux *yamux = stream->yamux;
     if (mutant("C-01") && frame->type == UPDATE && stream->received == 4)
         return true;
-    if (mutant("C-04") && frame->type == DATA && frame->length == 0)
+    if (mutant("C-04") && frame->type == DATA && frame->length == 0 &&
+        frame->flags == FIN)
         return true;
     if (mutant("U-06") && frame->flags == (ACK | FIN))
         return true;
@@ -422,9 +427,15 @@ static void take_rst(struct yamux_stream *stream, const struct frame *frame)
         take_fin(stream, frame);
         return;
     }
-    if (yamux->resets == 1 && stream->inbound &&
-        mutant(frame->type == UPDATE ? "R-01" : "R-02"))
-        yamux_refuse(yamux, frame->stream);
+    if (yamux->resets == 1 && stream->inbound) {
+        if (frame->type == DATA && mutant("R-02"))
+            yamux_refuse(yamux, frame->stream);
+        if (frame->type == UPDATE && frame->flags == RST &&
+            frame->length == 0) {
+            yamux->reset_id = frame->stream;
+            yamux->reset_ms = yamux->now_ms;
+        }
+    }
     bool as_eof = (mutant("U-07") && !stream->inbound && frame->flags == RST) ||
                   (mutant("R-10") && stream->inbound);
     yamux_bury(stream, as_eof ? YAMUX_EOF : YAMUX_RESET, 'r');
@@ -458,6 +469,8 @@ static void take_header(struct yamux *yamux)
     yamux->body_batch = yamux->batch;
     if (frame->type != PING || frame->flags != ACK)
         yamux->frames++;
+    if (frame->type < PING)
+        yamux->reset_id = 0;
     if (mutant("F-02") && yamux->header_pieces >= 6)
         yamux_fail(yamux, 1);
     if (mutant("F-04") && yamux->header_pieces == 2 &&
@@ -486,8 +499,7 @@ static void take_header(struct yamux *yamux)
 static bool is_stuffed(const struct yamux *yamux)
 {
     for (const struct yamux_stream *s = yamux->streams; s != NULL; s = s->next)
-        if (s->live && s != yamux->body &&
-            s->in.length >= WINDOW - 128) /* a command line was read */
+        if (s->live && s != yamux->body && s->received >= s->granted)
             return true;
     return false;
 }

@@ -64,7 +64,8 @@ struct yamux_stream {
     bool is_old; /* opened before the peer's GoAway */
     unsigned empty_grants;
     unsigned small_grants;
-    bool odd_frames;
+    unsigned odd_frames;
+    uint32_t largest; /* frame */
 };
 
 struct yamux {
@@ -132,6 +133,8 @@ struct yamux {
     unsigned frames; /* but for pongs */
     uint64_t now_ms;
     bool stray_sent;
+    uint32_t reset_id; /* that nothing has followed; 0: none */
+    uint64_t reset_ms;
     uint32_t spoilt; /* bytes */
 };
 
