@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conformance/session.h"
+#include "conformance/traffic.h"
 
 #define FLOOD 1000000u
 #define MEMORY_KIB 8192u /* growth that is still a bound */
@@ -38,8 +38,7 @@ static void empty_data(struct session *session)
 static void empty_updates(struct session *session)
 {
     uint32_t stream = session_id(session, 1);
-    session_open(session, stream);
-    session_expect_open(session, stream);
+    traffic_open(session, stream);
     flood(session, (struct wire_frame){.type = WIRE_UPDATE, .stream = stream},
           "empty-update-flood");
 }
@@ -177,7 +176,7 @@ static void many_streams(struct session *session)
         lanes[i].hash = SESSION_HASH;
         session_open(session, session_id(session, i + 1));
         if (i % 32 == 31) { /* not faster than an application accepts */
-            session_expect_open(session, session_id(session, i + 1));
+            traffic_wait(session, session_id(session, i + 1));
         }
     }
     while (count_done(session, lanes, begun) < WIDE && !session->closed) {

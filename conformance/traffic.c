@@ -9,11 +9,16 @@ static bool has_frame(struct session *session, void *context)
     return ((struct stream *)context)->frames > 0;
 }
 
+void traffic_wait(struct session *session, uint32_t stream)
+{
+    session_wait(session, session->grace_ms, has_frame,
+                 session_stream(session, stream));
+}
+
 void traffic_open(struct session *session, uint32_t stream)
 {
     session_open(session, stream);
-    session_wait(session, session->grace_ms, has_frame,
-                 session_stream(session, stream));
+    traffic_wait(session, stream);
 }
 
 void traffic_frame(struct session *session, unsigned flags, uint32_t stream,

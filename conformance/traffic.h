@@ -10,6 +10,8 @@
 /* Opens the stream and gives the peer the grace time to say so: one that
  * acknowledges lazily has nothing to say yet. */
 void traffic_open(struct session *session, uint32_t stream);
+/* The second half of it. */
+void traffic_wait(struct session *session, uint32_t stream);
 
 /* One Data frame with length bytes of the pattern; goes on where sent is.
  * Ignores credit. */
