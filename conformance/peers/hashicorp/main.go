@@ -5,68 +5,44 @@
 package main
 
 import (
-	"flag"
+	"errors"
 	"io"
-	"log"
 	"net"
-	"strings"
-	"time"
 
 	"github.com/hashicorp/yamux"
+	peer "orthrus/conformance/peers/shared/go"
 )
 
-func main() {
-	mode := flag.String("mode", "echo", "what the application does")
-	address := flag.String("address", "", "tcp://HOST:PORT or unix:///PATH")
-	role := flag.String("role", "server", "yamux role: server or client")
-	dial := flag.Bool("dial", false, "dial the address instead of listening")
-	flag.Parse()
-	network, place, found := strings.Cut(*address, "://")
-	if !found {
-		log.Fatalf("-address %q: tcp://HOST:PORT or unix:///PATH", *address)
-	}
-	for *dial {
-		conn, err := net.Dial(network, place)
-		if err != nil {
-			time.Sleep(20 * time.Millisecond)
-			continue
-		}
-		serve(conn, *role, *mode)
-	}
-	listener, err := net.Listen(network, place)
-	if err != nil {
-		log.Fatal(err)
-	}
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			log.Fatal(err)
-		}
-		go serve(conn, *role, *mode)
-	}
-}
+func main() { peer.Main(start) }
 
-func serve(conn net.Conn, role, mode string) {
+func start(conn net.Conn, client bool) (peer.Session, error) {
 	config := yamux.DefaultConfig()
 	config.LogOutput = io.Discard
-	start := yamux.Server
-	if role == "client" {
-		start = yamux.Client
+	begin := yamux.Server
+	if client {
+		begin = yamux.Client
 	}
-	session, err := start(conn, config)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if mode == "noaccept" {
-		<-session.CloseChan()
-		return
-	}
-	for {
-		stream, err := session.AcceptStream()
-		if err != nil {
-			session.Close()
-			return
-		}
-		go run(session, stream, mode)
-	}
+	made, err := begin(conn, config)
+	return session{made}, err
+}
+
+type session struct{ *yamux.Session }
+
+func (s session) Accept() (peer.Stream, error) {
+	accepted, err := s.AcceptStream()
+	return stream{accepted}, err
+}
+
+func (s session) Open() (peer.Stream, error) {
+	opened, err := s.OpenStream()
+	return stream{opened}, err
+}
+
+type stream struct{ *yamux.Stream }
+
+// CloseWrite ends what the library lets one end: both directions.
+func (s stream) CloseWrite() error { return s.Close() }
+
+func (s stream) IsReset(err error) bool {
+	return errors.Is(err, yamux.ErrConnectionReset)
 }

@@ -1,72 +1,47 @@
-// A yamuxspec peer around libp2p/go-yamux: every mode of docs/yamuxspec.md
-// that its API can do. It cannot drain a session.
+// A yamuxspec peer around libp2p/go-yamux: every mode of docs/yamuxspec.md.
 //
 //	peer -mode echo -address tcp://127.0.0.1:4000 [-role server] [-dial]
 package main
 
 import (
-	"flag"
+	"context"
+	"errors"
 	"io"
-	"log"
 	"net"
-	"strings"
-	"time"
 
 	"github.com/libp2p/go-yamux/v5"
+	peer "orthrus/conformance/peers/shared/go"
 )
 
-func main() {
-	mode := flag.String("mode", "echo", "what the application does")
-	address := flag.String("address", "", "tcp://HOST:PORT or unix:///PATH")
-	role := flag.String("role", "server", "yamux role: server or client")
-	dial := flag.Bool("dial", false, "dial the address instead of listening")
-	flag.Parse()
-	network, place, found := strings.Cut(*address, "://")
-	if !found {
-		log.Fatalf("-address %q: tcp://HOST:PORT or unix:///PATH", *address)
-	}
-	for *dial {
-		conn, err := net.Dial(network, place)
-		if err != nil {
-			time.Sleep(20 * time.Millisecond)
-			continue
-		}
-		serve(conn, *role, *mode)
-	}
-	listener, err := net.Listen(network, place)
-	if err != nil {
-		log.Fatal(err)
-	}
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			log.Fatal(err)
-		}
-		go serve(conn, *role, *mode)
-	}
-}
+func main() { peer.Main(start) }
 
-func serve(conn net.Conn, role, mode string) {
+func start(conn net.Conn, client bool) (peer.Session, error) {
 	config := yamux.DefaultConfig()
 	config.LogOutput = io.Discard
-	start := yamux.Server
-	if role == "client" {
-		start = yamux.Client
+	begin := yamux.Server
+	if client {
+		begin = yamux.Client
 	}
-	session, err := start(conn, config, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if mode == "noaccept" {
-		<-session.CloseChan()
-		return
-	}
-	for {
-		stream, err := session.AcceptStream()
-		if err != nil {
-			session.Close()
-			return
-		}
-		go run(session, stream, mode)
-	}
+	made, err := begin(conn, config, nil)
+	return session{made}, err
+}
+
+type session struct{ *yamux.Session }
+
+func (s session) Accept() (peer.Stream, error) {
+	accepted, err := s.AcceptStream()
+	return stream{accepted}, err
+}
+
+func (s session) Open() (peer.Stream, error) {
+	opened, err := s.OpenStream(context.Background())
+	return stream{opened}, err
+}
+
+type stream struct{ *yamux.Stream }
+
+func (s stream) IsReset(err error) bool {
+	var streamError *yamux.StreamError
+	return errors.As(err, &streamError) ||
+		errors.Is(err, yamux.ErrStreamReset)
 }

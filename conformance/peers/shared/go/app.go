@@ -1,16 +1,13 @@
-package main
+package peer
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/yamux"
 )
 
 // note is what the application saw of one labelled stream.
@@ -60,60 +57,60 @@ func writePattern(stream io.Writer, count int64) error {
 	return err
 }
 
-func run(session *yamux.Session, stream *yamux.Stream, mode string) {
+func run(session Session, stream Stream, mode string) {
 	reader := bufio.NewReaderSize(stream, 128)
 	switch mode {
 	case "app", "opener":
 		line, err := reader.ReadString('\n')
 		if err != nil {
-			stream.Close()
+			stream.CloseWrite()
 			return
 		}
 		command(session, stream, reader, strings.Fields(line))
 	default:
-		behave(stream, stream, mode)
+		behave(session, stream, stream, mode)
 	}
 }
 
-func behave(stream *yamux.Stream, reader io.Reader, mode string) {
+func behave(session Session, stream Stream, reader io.Reader, mode string) {
 	switch mode {
 	case "echo":
 		io.CopyBuffer(plain{stream}, reader, make([]byte, 32768))
-		stream.Close()
+		stream.CloseWrite()
 	case "sink":
 		io.Copy(plain{io.Discard}, reader)
-		stream.Close()
+		stream.CloseWrite()
 	case "source":
 		go io.Copy(plain{io.Discard}, reader)
 		writePattern(stream, 1<<62)
-		stream.Close()
+		stream.CloseWrite()
 	case "hold":
-		<-stream.Session().CloseChan()
+		<-session.CloseChan()
 	}
 }
 
 // watch reads to the end and notes how that came.
-func watch(stream *yamux.Stream, reader io.Reader, label string, wait time.Duration) {
+func watch(stream Stream, reader io.Reader, label string, wait time.Duration) {
 	setNote(label, 0, "open")
 	time.Sleep(wait)
 	bytes, err := io.Copy(plain{io.Discard}, reader)
-	setNote(label, bytes, ending(err))
-	stream.Close()
+	setNote(label, bytes, ending(stream, err))
+	stream.CloseWrite()
 }
 
 // ending is the word for how a copy came to its end.
-func ending(err error) string {
-	if errors.Is(err, yamux.ErrConnectionReset) {
+func ending(stream Stream, err error) string {
+	if err == nil {
+		return "eof"
+	} else if stream.IsReset(err) {
 		return "reset"
-	} else if err != nil {
-		return "error"
 	}
-	return "eof"
+	return "error"
 }
 
-func unsupported(stream *yamux.Stream) {
+func unsupported(stream Stream) {
 	io.WriteString(stream, "unsupported\n")
-	stream.Close()
+	stream.CloseWrite()
 }
 
 func number(words []string, at int) int64 {
@@ -131,10 +128,10 @@ func word(words []string, at int) string {
 	return words[at]
 }
 
-func command(session *yamux.Session, stream *yamux.Stream, reader *bufio.Reader, words []string) {
+func command(session Session, stream Stream, reader *bufio.Reader, words []string) {
 	switch word(words, 0) {
 	case "echo", "sink", "hold", "source":
-		behave(stream, reader, words[0])
+		behave(session, stream, reader, words[0])
 	case "open":
 		open(session, stream, reader, words)
 	case "watch":
@@ -147,26 +144,36 @@ func command(session *yamux.Session, stream *yamux.Stream, reader *bufio.Reader,
 			found.end = "unknown"
 		}
 		fmt.Fprintf(stream, "%d %s\n", found.bytes, found.end)
-		stream.Close()
+		stream.CloseWrite()
 	case "write":
 		writePattern(stream, number(words, 1))
-		stream.Close()
+		stream.CloseWrite()
 		io.Copy(plain{io.Discard}, reader)
 	case "finish":
-		stream.Close()
+		stream.CloseWrite()
 		watch(stream, reader, word(words, 1), 0)
 	case "close":
 		stream.Close()
+	case "reset":
+		if able, can := stream.(resetter); can {
+			able.Reset()
+		} else {
+			unsupported(stream)
+		}
 	case "drain":
-		session.GoAway()
-		io.WriteString(stream, "draining\n")
-		behave(stream, reader, "echo")
+		if able, can := session.(drainer); can {
+			able.GoAway()
+			io.WriteString(stream, "draining\n")
+			behave(session, stream, reader, "echo")
+		} else {
+			unsupported(stream)
+		}
 	case "shutdown":
 		if len(words) > 1 {
 			go writePattern(stream, number(words, 1))
 			time.Sleep(200 * time.Millisecond)
 		} else {
-			stream.Close()
+			stream.CloseWrite()
 			io.Copy(plain{io.Discard}, reader)
 		}
 		session.Close()
@@ -175,18 +182,18 @@ func command(session *yamux.Session, stream *yamux.Stream, reader *bufio.Reader,
 	}
 }
 
-func open(session *yamux.Session, stream *yamux.Stream, reader io.Reader, words []string) {
-	count, bytes, then, label := number(words, 1), number(words, 2), word(words, 3), word(words, 4)
-	if then == "reset" {
+func open(session Session, stream Stream, reader io.Reader, words []string) {
+	if _, can := stream.(resetter); !can && word(words, 3) == "reset" {
 		unsupported(stream)
 		return
 	}
+	count, bytes, then, label := number(words, 1), number(words, 2), word(words, 3), word(words, 4)
 	setNote(label, 0, "open")
 	for i := int64(0); i < count; i++ {
-		opened, err := session.OpenStream()
+		opened, err := session.Open()
 		if err != nil {
 			fmt.Fprintf(stream, "failed %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
-			stream.Close()
+			stream.CloseWrite()
 			return
 		}
 		go serveOpened(opened, bytes, then, label)
@@ -194,11 +201,16 @@ func open(session *yamux.Session, stream *yamux.Stream, reader io.Reader, words 
 	}
 	fmt.Fprintf(stream, "opened %d\n", count)
 	io.Copy(plain{io.Discard}, reader)
-	stream.Close()
+	stream.CloseWrite()
 }
 
-func serveOpened(stream *yamux.Stream, bytes int64, then, label string) {
-	defer stream.Close()
+func serveOpened(stream Stream, bytes int64, then, label string) {
+	if then == "reset" {
+		writePattern(stream, bytes)
+		stream.(resetter).Reset()
+		return
+	}
+	defer stream.CloseWrite()
 	setNote(label, 0, "open")
 	err := writePattern(stream, bytes)
 	copied := int64(0)
@@ -208,5 +220,5 @@ func serveOpened(stream *yamux.Stream, bytes int64, then, label string) {
 	} else if err == nil {
 		copied, err = io.CopyBuffer(plain{stream}, stream, make([]byte, 32768))
 	}
-	setNote(label, copied, ending(err))
+	setNote(label, copied, ending(stream, err))
 }

@@ -1,0 +1,3 @@
+module orthrus/conformance/peers/shared/go
+
+go 1.19
