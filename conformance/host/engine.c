@@ -5,6 +5,7 @@
 
 #include <openssl/rand.h>
 
+#include "conformance/host/engine.h"
 #include "conformance/mutants/bytes.h"
 #include "conformance/mutants/yamux.h"
 #include "core/mux.h"
@@ -59,6 +60,11 @@ struct yamux *yamux_create(bool client, uint64_t now_ms)
     size_t size = mux_size(&config);
     yamux->mux = mux_init(get_memory(size), size, &config, now_ms);
     return yamux;
+}
+
+const struct mux *engine_mux(const struct yamux *yamux)
+{
+    return yamux->mux;
 }
 
 void yamux_destroy(struct yamux *yamux)
