@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conformance/session.h"
+#include "conformance/traffic.h"
 
 #define EXCHANGE 41u /* bytes: Data SYN "hello", WU FIN, Ping 9 */
 #define BATCHES 20u
@@ -122,7 +122,7 @@ static void end_in_a_body(struct session *session)
     uint8_t half[50] = {0};
     const char *label = session_label(session);
     uint32_t stream = session_command(session, "watch %s 0", label);
-    session_expect_open(session, stream);
+    traffic_wait(session, stream);
     session_send(session, WIRE_DATA, 0, stream, 100);
     session_write(session, half, sizeof half);
     session_reconnect(session);

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "conformance/session.h"
+#include "conformance/traffic.h"
 
 #define UNSENT 8388608u /* bytes: more than any transport buffers */
 
@@ -57,8 +57,7 @@ static void opens_no_more(struct session *session)
 {
     static const char command[] = "open 1 0 echo -\n";
     uint32_t stream = session_id(session, 1);
-    session_open(session, stream);
-    session_expect_open(session, stream);
+    traffic_open(session, stream);
     goaway(session, 0);
     session_settle(session);
     session_data(session, 0, stream, command, sizeof command - 1);

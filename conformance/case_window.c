@@ -457,7 +457,7 @@ static void update_of_unknown(struct session *session)
 static void full_stream_beside(struct session *session)
 {
     uint32_t full = session_command(session, "hold");
-    session_expect_open(session, full);
+    traffic_wait(session, full);
     struct stream *stream = session_stream(session, full);
     session_pour(session, full, stream->credit - stream->sent, 16384);
     session_settle(session);
