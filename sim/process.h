@@ -14,6 +14,7 @@
 
 #include "sim/sim.h"
 
+struct block;
 struct socket;
 struct listener;
 
@@ -30,7 +31,9 @@ struct process { /* read-only but where a field says otherwise */
     uint32_t refuse_count; /* yours: and as many after it */
     struct socket *sockets;
     struct listener *listeners;
-    uint64_t lives; /* how often it was started */
+    struct block *blocks; /* its memory */
+    uint64_t connects;    /* sockets that it ever opened */
+    uint64_t lives;       /* how often it was started */
 };
 
 void process_init(struct process *process, struct sim *sim, const char *format,

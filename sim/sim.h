@@ -22,6 +22,7 @@
 #define SIM_S UINT64_C(1000000)
 
 struct sim;
+struct network;
 
 /* ---- tasks --------------------------------------------------------------- */
 
@@ -68,6 +69,9 @@ uint64_t sim_steps(const struct sim *sim);
  * sim/process.h). Never NULL. */
 void *sim_alloc(struct sim *sim, size_t size);
 void sim_release(struct sim *sim, void *memory); /* NULL is fine */
+
+/* Where sim/socket.c keeps what belongs to no socket: a pointer of its own. */
+struct network **sim_network(struct sim *sim);
 
 /* ---- trace --------------------------------------------------------------- */
 

@@ -79,7 +79,8 @@ enum socket_result {
     SOCKET_MORE,     /* length > 0 bytes were moved */
     SOCKET_WAIT,     /* none now; ready() will say */
     SOCKET_FINISHED, /* receive: the peer's FIN, after all its bytes */
-    SOCKET_BROKEN    /* reset, refused, timed out: nothing works any more */
+    SOCKET_BROKEN    /* reset, refused, timed out: nothing works any more; but
+                        what the kernel had before is read first */
 };
 
 /* Move at most length bytes; *done says how many (0 unless SOCKET_MORE). */
@@ -95,13 +96,17 @@ void socket_reset(struct socket *socket); /* RST now; frees it */
 
 /* The peer's FIN or RST has come, though bytes may be unread (EPOLLRDHUP). */
 bool socket_peer_gone(const struct socket *socket);
-/* Bytes sent and not yet received at the other end. */
+/* Bytes sent that the other end's kernel does not have yet (SIOCOUTQ): those a
+ * reset would lose. */
 size_t socket_unsent(const struct socket *socket);
 uint64_t socket_sent(const struct socket *socket);     /* since it was made */
 uint64_t socket_received(const struct socket *socket); /* since it was made */
 struct process *socket_process(const struct socket *socket);
 /* The process at the other end; NULL: gone or not accepted yet. */
 struct process *socket_peer_process(const struct socket *socket);
+
+/* All that a dying process has (process_kill()). */
+void socket_kill_all(struct process *process, enum process_end end);
 
 /* ---- faults -------------------------------------------------------------- */
 
