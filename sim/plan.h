@@ -88,9 +88,31 @@ struct plan {
     uint64_t seed; /* of every draw inside the world */
     uint32_t sites;
     uint64_t phase_us; /* length of the first phase */
-    bool permutes;
-    struct act *acts; /* ordered by time */
+    bool permutes;     /* sim/sim.h */
+    bool rough;        /* the sites' paths are drawn; else 10 ms, unlimited */
+    struct act *acts;  /* ordered by time; from malloc() */
     size_t act_count;
 };
+
+#define PLAN_SITES_MAX 2000u
+#define PLAN_ACTS_MAX 100000u
+
+/* The plan that this seed means. */
+void plan_draw(struct plan *plan, uint64_t seed);
+/* False: the text is no plan; error names the line and the remedy, and there is
+ * nothing to free. Acts are put in order of time; those of one instant stay as
+ * they stand. */
+bool plan_read(struct plan *plan, const char *text, char *error,
+               size_t error_size);
+char *plan_print(const struct plan *plan); /* yours to free() */
+/* plan: every act of from for which keep[index]; NULL: all. */
+void plan_copy(struct plan *plan, const struct plan *from, const bool *keep);
+void plan_free(struct plan *plan);
+
+/* "client 0 get 1048576": an act without its time. */
+#define ACT_TEXT_SIZE 96u
+void act_print(const struct act *act, char text[ACT_TEXT_SIZE]);
+const char *act_name(enum act_kind kind);
+const char *remote_name(enum remote_kind kind);
 
 #endif

@@ -39,6 +39,8 @@ struct site {
     struct process engine_process;
     struct remote *remote; /* NULL: its agent is not running */
     struct engine *engine;
+    struct path there, back; /* its link's conditions: agent to server, back */
+    struct path local;   /* inside a host: agent to engine, client to proxy */
     struct socket *link; /* the agent's end of its newest connection to the
                             server, for link faults; NULL: none */
 };
