@@ -119,7 +119,7 @@ static void continue_batch(struct traffic *traffic)
     }
     if (traffic->batch.answered &&
         traffic->batch.offered == traffic->batch.count)
-        traffic->batch.count = 0;
+        traffic->batch.count = traffic->batch.offered = 0;
 }
 
 static struct yamux_stream *next_offered(struct traffic *traffic)
@@ -173,6 +173,23 @@ static void begin_some(struct traffic *traffic, unsigned running)
     }
 }
 
+/* Streams that they have been told to open. */
+static unsigned awaited(const struct traffic *traffic)
+{
+    return traffic->batch.count - traffic->batch.offered;
+}
+
+/* Nothing goes on but what waits for others. */
+static bool is_idle(const struct traffic *traffic)
+{
+    for (unsigned i = 0; i < traffic->run.config->streams; i++) {
+        const struct transfer *transfer = &traffic->transfers[i];
+        if (is_begun(transfer) && !transfer_is_gated(transfer))
+            return false;
+    }
+    return awaited(traffic) == 0;
+}
+
 void traffic_step(struct traffic *traffic, uint64_t now_ms)
 {
     struct transfer_run *run = &traffic->run;
@@ -185,17 +202,13 @@ void traffic_step(struct traffic *traffic, uint64_t now_ms)
     run->held = 0;
     continue_batch(traffic);
     take_offered(traffic);
-    unsigned running = traffic->batch.count - traffic->batch.offered;
-    unsigned busy = running;
-    for (unsigned i = 0; i < streams; i++) {
+    unsigned running = awaited(traffic);
+    for (unsigned i = 0; i < streams; i++)
         running += is_begun(&traffic->transfers[i]);
-        busy += is_begun(&traffic->transfers[i]) &&
-                !transfer_is_gated(&traffic->transfers[i]);
-    }
-    run->idle = busy == 0;
     if (running < traffic->jobs)
         begin_batch(traffic, traffic->jobs - running);
     begin_some(traffic, running);
+    run->idle = is_idle(traffic);
     for (unsigned i = 0; i < streams; i++)
         transfer_step(&traffic->transfers[i], run);
     if (run->held > run->held_max)

@@ -115,9 +115,11 @@ static bool is_address(const char *address)
 }
 
 /* A peer that has just been started may need a moment. */
-static int dial(const char *address)
+static int dial(const char *address, uint64_t timeout_ms)
 {
-    uint64_t until_ms = clock_ms() + UNREACHABLE_MS;
+    uint64_t until_ms =
+        clock_ms() +
+        (timeout_ms < UNREACHABLE_MS ? timeout_ms : UNREACHABLE_MS);
     for (;;) {
         int fd = strncmp(address, "unix://", 7) == 0 ? dial_unix(address + 7)
                                                      : dial_tcp(address + 6);
@@ -274,7 +276,8 @@ static enum outcome judge(const struct settings *settings,
 static enum outcome run(const struct settings *settings)
 {
     struct traffic traffic;
-    struct connection connection = {.fd = dial(settings->address)};
+    struct connection connection = {
+        .fd = dial(settings->address, settings->timeout_ms)};
     if (connection.fd < 0) {
         fprintf(stderr, "yamux-traffic: no peer at %s: %s\n", settings->address,
                 strerror(errno));
