@@ -250,11 +250,21 @@ static void flush_before_fin(struct session *session)
     }
 }
 
+struct reader {
+    struct stream *stream;
+    uint64_t credit; /* that it had given when it was gone */
+};
+
+static bool reads_on(const struct reader *reader)
+{
+    return reader->stream->credit > reader->credit;
+}
+
 static bool closed_reader_answers(struct session *session, void *context)
 {
     (void)session;
-    const struct stream *stream = context;
-    return stream->resets || stream->credit > WIRE_WINDOW;
+    const struct reader *reader = context;
+    return reader->stream->resets || reads_on(reader);
 }
 
 static void reader_gone(struct session *session)
@@ -262,18 +272,20 @@ static void reader_gone(struct session *session)
     uint32_t id = session_command(session, "close");
     struct stream *stream = session_stream(session, id);
     session_expect_fin(session, id);
+    session_settle(session);
+    struct reader reader = {stream, stream->credit};
     unsigned limit = (session->slow ? 14 : 1) * session->timeout_ms;
     uint64_t begun = session_now_ms();
     while (stream->sent + KIB <= stream->credit &&
-           !closed_reader_answers(session, stream) && !session->closed) {
+           !closed_reader_answers(session, &reader) && !session->closed) {
         session_pour(session, id, KIB, KIB);
     }
-    session_wait(session, limit, closed_reader_answers, stream);
+    session_wait(session, limit, closed_reader_answers, &reader);
     spec_choice(session, "closed-reader",
-                stream->resets                 ? "resets"
-                : stream->credit > WIRE_WINDOW ? "reads on"
-                                               : "leaves us waiting");
-    if (closed_reader_answers(session, stream)) {
+                stream->resets      ? "resets"
+                : reads_on(&reader) ? "reads on"
+                                    : "leaves us waiting");
+    if (closed_reader_answers(session, &reader)) {
         spec_note(session, "after %llu ms",
                   (unsigned long long)(session_now_ms() - begun));
     } else {
