@@ -10,7 +10,7 @@
 
 #define LINE_MAX 128u
 #define LABEL_MAX 33u
-#define UNSENT_MAX 65536u  /* the application waits above this */
+#define UNSENT_MAX 65536u
 #define CLOSE_MS 1000u     /* closed, and the peer still writes: reset */
 #define SHUTDOWN_MS 200u   /* of the command `shutdown BYTES` */
 #define FOREVER UINT64_MAX /* that many bytes of pattern */
@@ -56,6 +56,12 @@ struct note {
 static const char *chosen_mode = "echo";
 static struct note *notes;
 static unsigned sunk; /* streams, for a mutant */
+
+/* The application waits above this. */
+static size_t unsent_max(void)
+{
+    return mutant("W-24") ? 64 * UNSENT_MAX : UNSENT_MAX;
+}
 
 static bool take_mode(struct task *task, const char *mode)
 {
@@ -272,7 +278,7 @@ static void write_some(struct task *task, struct yamux_stream *stream)
         task->text[0] = '\0';
     }
     while (task->pattern_left > 0 && !yamux_is_done(stream) &&
-           (task->unbounded || yamux_unsent(stream) < UNSENT_MAX)) {
+           (task->unbounded || yamux_unsent(stream) < unsent_max())) {
         size_t size = sizeof bytes;
         if (size > task->pattern_left)
             size = (size_t)task->pattern_left;

@@ -19,6 +19,7 @@
 #include "conformance/mutants/app.h"
 #include "conformance/mutants/bytes.h"
 #include "conformance/mutants/mutant.h"
+#include "conformance/mutants/tls.h"
 #include "conformance/mutants/websocket.h"
 #include "conformance/mutants/yamux.h"
 
@@ -28,8 +29,8 @@
 #define OUT_MAX 65536u               /* no more is emitted above */
 #define LINGER_MS 1000u
 #define REDIAL_MS 50u
-#define POLL_MS 20 /* while somebody waits for a moment */
-#define IDLE_MS 100
+#define POLL_MS 5 /* while somebody waits for a moment */
+#define IDLE_MS 20
 #define STEPS_MAX 64u
 
 enum phase { UPGRADING, RUNNING, LINGERING };
@@ -40,12 +41,14 @@ struct connection {
     bool peer_has_ended;
     struct bytes in; /* of the upgrade */
     struct bytes out;
+    struct tls *tls;   /* NULL: plain */
+    struct bytes wire; /* what out became, with TLS */
     struct yamux *yamux;
     struct websocket *websocket; /* NULL: plain */
     uint64_t linger_until_ms;
     bool waits;        /* for a moment in time */
     bool more;         /* to emit, once out has room */
-    uint64_t stuck_ms; /* since then nothing could be written; 0: not so */
+    uint64_t stuck_ms; /* since then there was no room to write; 0: not so */
     size_t read;       /* bytes, for a mutant */
     bool hung;         /* for mutants */
 };
@@ -55,10 +58,13 @@ static struct {
     bool listens;
     bool client;
     bool websocket;
-    bool local; /* unix socket */
+    bool secure; /* wss */
+    bool local;  /* unix socket */
     char host[256];
     char port[8];
     char path[256];
+    const char *cert_file; /* wss; NULL: none given */
+    const char *ca_file;
 } settings;
 
 static struct connection *connections[CONNECTIONS_MAX];
@@ -81,10 +87,11 @@ static bool parse(const char *url)
         snprintf(settings.host, sizeof settings.host, "%s", url + 7);
         return url[7] != '\0';
     }
-    settings.websocket = strncmp(url, "ws://", 5) == 0;
+    settings.secure = strncmp(url, "wss://", 6) == 0;
+    settings.websocket = settings.secure || strncmp(url, "ws://", 5) == 0;
     if (!settings.websocket && strncmp(url, "tcp://", 6) != 0)
         return false;
-    const char *host = url + (settings.websocket ? 5 : 6);
+    const char *host = strstr(url, "//") + 2;
     size_t length = strcspn(host, "/");
     snprintf(settings.path, sizeof settings.path, "%s",
              host[length] == '/' ? host + length : "/");
@@ -160,6 +167,8 @@ static void add_connection(int fd)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     connections[connection_count++] = connection;
     connection->fd = fd;
+    if (settings.secure)
+        connection->tls = tls_create(settings.host);
     if (!settings.websocket) {
         begin_session(connection);
         return;
@@ -181,6 +190,8 @@ static void remove_connection(unsigned index)
     websocket_destroy(connection->websocket);
     bytes_clear(&connection->in);
     bytes_clear(&connection->out);
+    bytes_clear(&connection->wire);
+    tls_destroy(connection->tls);
     free(connection);
     connections[index] = connections[--connection_count];
 }
@@ -208,13 +219,26 @@ static void take(struct connection *connection, uint8_t *bytes, size_t length)
         yamux_receive(connection->yamux, bytes, length, now());
 }
 
+/* With TLS: the plain text in what came. */
+static void unseal(struct connection *connection, uint8_t *bytes, size_t length)
+{
+    tls_feed(connection->tls, bytes, length, &connection->wire);
+    while ((length = tls_read(connection->tls, bytes, READ_SIZE)) > 0)
+        take(connection, bytes, length);
+    if (tls_has_ended(connection->tls))
+        connection->peer_has_ended = true;
+}
+
 static void read_socket(struct connection *connection)
 {
     static uint8_t bytes[READ_SIZE + 8192];
     ssize_t got = recv(connection->fd, bytes, READ_SIZE, 0);
     if (got > 0) {
         connection->read += (size_t)got;
-        take(connection, bytes, (size_t)got);
+        if (connection->tls == NULL)
+            take(connection, bytes, (size_t)got);
+        else
+            unseal(connection, bytes, (size_t)got);
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         connection->peer_has_ended = true;
     }
@@ -241,21 +265,28 @@ static void emit(struct connection *connection)
     }
 }
 
+/* What is ready for the socket. */
+static struct bytes *outgoing(struct connection *connection)
+{
+    if (connection->tls == NULL)
+        return &connection->out;
+    if (connection->wire.length == 0)
+        tls_seal(connection->tls, &connection->out, &connection->wire);
+    return &connection->wire;
+}
+
 static void write_socket(struct connection *connection)
 {
-    while (connection->out.length > 0) {
-        ssize_t put = send(connection->fd, bytes_front(&connection->out),
-                           connection->out.length, MSG_NOSIGNAL);
+    struct bytes *out;
+    while ((out = outgoing(connection))->length > 0) {
+        ssize_t put =
+            send(connection->fd, bytes_front(out), out->length, MSG_NOSIGNAL);
         if (put < 0 && errno != EAGAIN && errno != EINTR && errno != ENOTCONN &&
             errno != EINPROGRESS)
             connection->peer_has_ended = true;
-        if (put <= 0) {
-            if (connection->stuck_ms == 0)
-                connection->stuck_ms = now();
+        if (put <= 0)
             return;
-        }
-        bytes_drop(&connection->out, (size_t)put);
-        connection->stuck_ms = 0;
+        bytes_drop(out, (size_t)put);
     }
 }
 
@@ -274,27 +305,35 @@ static void end_session(struct connection *connection)
         write_socket(connection);
         over = over || websocket_is_over(websocket);
     }
-    if (over && connection->out.length == 0) {
+    if (over && connection->tls != NULL && connection->out.length == 0) {
+        tls_close(connection->tls, &connection->wire);
+        write_socket(connection);
+    }
+    if (over && connection->out.length + connection->wire.length == 0) {
         shutdown(connection->fd, SHUT_WR);
         connection->phase = LINGERING;
         connection->linger_until_ms = now() + LINGER_MS;
     }
 }
 
-/* Mutants that stop when they can't write. */
-static void get_stuck(struct connection *connection)
+/* Mutants that stop when they can't write: poll says when, a socket may take
+ * a little more for long after. */
+static void get_stuck(struct connection *connection, short events)
 {
-    if (connection->stuck_ms == 0)
-        return;
-    uint64_t stuck_ms = now() - connection->stuck_ms;
-    if (mutant("L-03") && stuck_ms > 1000 && connection->read > 1000000)
+    bool writes = connection->out.length > 0 || connection->more;
+    if (!writes || (events & POLLOUT) != 0)
+        connection->stuck_ms = 0;
+    else if (connection->stuck_ms == 0)
+        connection->stuck_ms = now();
+    else if (mutant("L-03") && now() > connection->stuck_ms + 700 &&
+             connection->read > 1000000)
         connection->hung = true;
 }
 
 /* False: it is to be removed. */
 static bool serve(struct connection *connection, short events)
 {
-    get_stuck(connection);
+    get_stuck(connection, events);
     if ((events & POLLOUT) != 0) {
         write_socket(connection);
         if (connection->phase == RUNNING)
@@ -342,7 +381,7 @@ static int run(int listener)
         unsigned count = connection_count;
         for (unsigned i = 0; i < count; i++) {
             struct connection *connection = connections[i];
-            bool writes = connection->out.length > 0 || connection->more;
+            bool writes = outgoing(connection)->length > 0 || connection->more;
             short out = writes ? POLLOUT : 0;
             polls[i] =
                 (struct pollfd){connection->fd, (short)(POLLIN | out), 0};
@@ -366,19 +405,25 @@ static int usage(const char *name)
 {
     fprintf(stderr,
             "usage: %s [--mode any|echo|sink|hold|noaccept|source|opener|app]"
-            " [--role server|client] (--listen URL | --connect URL)\n"
-            "URL: tcp://HOST:PORT, unix:///PATH or ws://HOST:PORT/PATH\n",
+            " [--role server|client] (--listen URL | --connect URL)"
+            " [--cert-file FILE] [--ca-file FILE]\n"
+            "URL: tcp://HOST:PORT, unix:///PATH, ws:// or wss://HOST:PORT/PATH;"
+            " wss listens with --cert-file (PEM chain and key), dials with"
+            " --ca-file\n",
             name);
     return 2;
 }
 
-int peer_main(const char *name, int argc, char **argv)
+/* False: the words are wrong. */
+static bool read_options(int argc, char **argv)
 {
     static const struct option options[] = {
         {"mode", required_argument, NULL, 'm'},
         {"role", required_argument, NULL, 'r'},
         {"listen", required_argument, NULL, 'l'},
         {"connect", required_argument, NULL, 'c'},
+        {"cert-file", required_argument, NULL, 'C'},
+        {"ca-file", required_argument, NULL, 'A'},
         {NULL, 0, NULL, 0},
     };
     const char *url = NULL;
@@ -391,18 +436,40 @@ int peer_main(const char *name, int argc, char **argv)
             settings.client = strcmp(optarg, "client") == 0;
         else if (option == 'l' || option == 'c')
             url = optarg;
+        else if (option == 'C')
+            settings.cert_file = optarg;
+        else if (option == 'A')
+            settings.ca_file = optarg;
         else
             good = false;
         settings.listens = settings.listens || option == 'l';
     }
-    if (!good || optind != argc || url == NULL || !parse(url))
+    return good && optind == argc && url != NULL && parse(url);
+}
+
+static bool prepare_tls(const char *name)
+{
+    const char *file = settings.listens ? settings.cert_file : settings.ca_file;
+    if (!settings.secure || tls_prepare(settings.listens, file))
+        return true;
+    fprintf(stderr, "%s: wss needs %s FILE; %s\n", name,
+            settings.listens ? "--cert-file" : "--ca-file",
+            file == NULL ? "none is given" : file);
+    return false;
+}
+
+int peer_main(const char *name, int argc, char **argv)
+{
+    if (!read_options(argc, argv))
         return usage(name);
+    if (!prepare_tls(name))
+        return 2;
     signal(SIGPIPE, SIG_IGN);
     int listener = -1;
     if (settings.listens) {
         listener = open_socket();
         if (listener < 0) {
-            fprintf(stderr, "%s: cannot listen at %s: %s\n", name, url,
+            fprintf(stderr, "%s: cannot listen at %s: %s\n", name, settings.url,
                     strerror(errno));
             return 1;
         }

@@ -16,8 +16,6 @@ struct yamux *yamux_create(bool client, uint64_t now_ms)
     yamux->client = client;
     yamux->tail = &yamux->streams;
     yamux->next_id = client ? 1 : 2;
-    if (mutant("U-01"))
-        yamux->next_id += 4;
     yamux->heard_ms = now_ms;
     yamux->begun_ms = now_ms;
     yamux->ping_opaque = (uint32_t)(now_ms * 2654435761u) | 0x10000u;
@@ -176,7 +174,7 @@ enum yamux_opening yamux_open(struct yamux *yamux, struct yamux_stream **stream,
     if (yamux->unacked >= UNACKED_MAX && !mutant("U-11"))
         return YAMUX_WAIT;
     *stream = yamux_add(yamux, yamux->next_id, false);
-    yamux->next_id += mutant("U-02") && yamux->opened > 0 ? 4 : 2;
+    yamux->next_id += 2;
     yamux->opened++;
     return YAMUX_OPENED;
 }
@@ -250,10 +248,11 @@ void yamux_consume(struct yamux_stream *stream, size_t length)
     if (!stream->live || (stream->fin_received && !mutant("W-22")) ||
         (mutant("C-07") && stream->owes_fin))
         return;
-    if (mutant("W-09") && stream->odd_frames > 5)
+    if ((mutant("W-09") && stream->odd_frames > 5) ||
+        (mutant("W-07") && stream->half_and_tiny))
         return;
     stream->consumed += (uint32_t)length;
-    if (stream->consumed < WINDOW / 2 && !mutant("W-07") &&
+    if (stream->consumed < WINDOW / 2 &&
         !(mutant("W-22") && stream->fin_received))
         return;
     stream->update += stream->consumed;
@@ -393,20 +392,29 @@ static void put_session(struct yamux *yamux, struct room *room)
         yamux->stray_sent = put(room, UPDATE, 0, 0, 0);
 }
 
-static bool may_ack(const struct yamux_stream *stream)
+/* O-01: waits for data, and when they are late forgets about it. */
+static bool may_ack(struct yamux_stream *stream)
 {
-    return stream->owes_ack &&
-           !(mutant("O-01") &&
-             stream->yamux->now_ms < stream->yamux->begun_ms + 1500 &&
-             stream->received == 0);
+    if (!stream->owes_ack)
+        return false;
+    if (!mutant("O-01") || stream->fin_received ||
+        (stream->received == 0 && stream->out.length > 0))
+        return true;
+    if (stream->received > 0 && stream->yamux->now_ms > stream->birth_ms + 500)
+        stream->owes_ack = false;
+    return stream->owes_ack && stream->received > 0;
 }
 
 static void put_control(struct yamux_stream *stream, struct room *room)
 {
-    if (stream->owes_syn && put(room, UPDATE, SYN, stream->id, 0))
+    if (stream->owes_syn && put(room, UPDATE, SYN, stream->id, 0)) {
         stream->owes_syn = false;
-    if (may_ack(stream) &&
-        put(room, UPDATE, ACK, stream->id, mutant("O-06") ? WINDOW : 0)) {
+        if (mutant("U-02") && stream->yamux->opened == 10)
+            put(room, UPDATE, SYN, stream->id, 0);
+    }
+    uint32_t promise = mutant("O-06") ? 1 : 0;
+    if (may_ack(stream) && put(room, UPDATE, ACK, stream->id, promise)) {
+        stream->granted += promise;
         stream->owes_ack = false;
         stream->acked = true;
     }
@@ -425,9 +433,9 @@ static uint64_t may_send(const struct yamux_stream *stream)
     if (mutant("W-10") && stream->received == 0 && stream->inbound &&
         credit < (1u << 20))
         credit++;
-    if (mutant("W-11") && credit > WINDOW && credit - stream->sent <= 12)
-        return 0;
-    return credit - stream->sent;
+    if (mutant("W-11") && credit == WINDOW + 1)
+        credit++;
+    return credit > stream->sent ? credit - stream->sent : 0;
 }
 
 static void put_data(struct yamux_stream *stream, struct room *room)
@@ -435,7 +443,8 @@ static void put_data(struct yamux_stream *stream, struct room *room)
     uint64_t size = stream->out.length;
     uint64_t max = may_send(stream);
     uint32_t frame_max = FRAME_MAX;
-    if (mutant("W-24") && stream->credit >= 16u * 1024 * 1024)
+    if (mutant("W-24") && stream->credit >= 16u * 1024 * 1024 &&
+        stream->sent == 0)
         frame_max = 2 * 1024 * 1024;
     if (stream->owes_syn || stream->owes_ack || room->left <= HEADER)
         return;
@@ -445,8 +454,12 @@ static void put_data(struct yamux_stream *stream, struct room *room)
     if (frame_max > FRAME_MAX && size < frame_max && size < max)
         return;
     if (size > 0) {
-        unsigned again =
-            mutant("O-05") && stream->inbound && stream->sent == 0 ? ACK : 0;
+        unsigned again = 0;
+        if (mutant("O-05") && stream->inbound && stream->sent == 0)
+            again = ACK;
+        if (mutant("U-01") && !stream->inbound && stream->yamux->opened == 1 &&
+            stream->sent == 0)
+            again = SYN;
         put(room, DATA, again, stream->id, (uint32_t)size);
         memcpy(room->at, bytes_front(&stream->out), (size_t)size);
         if (mutant("L-04") && stream->yamux->accepted >= 200 &&
@@ -512,7 +525,7 @@ size_t yamux_emit(struct yamux *yamux, uint8_t *bytes, size_t capacity,
     if (yamux->hung)
         return 0;
     if (yamux->failed) {
-        if (yamux->owes_goaway && !mutant("G-11"))
+        if (yamux->owes_goaway)
             put(&room, GOAWAY, 0, 0, yamux->goaway_code);
         yamux->owes_goaway = false;
         yamux->over = true;
@@ -545,7 +558,8 @@ size_t yamux_emit(struct yamux *yamux, uint8_t *bytes, size_t capacity,
 void yamux_tick(struct yamux *yamux, uint64_t now_ms)
 {
     yamux->now_ms = now_ms;
-    if (now_ms > yamux->heard_ms + SILENCE_MS && !mutant("P-11"))
+    if (now_ms > yamux->heard_ms + SILENCE_MS && !mutant("P-11") &&
+        !yamux->comforted)
         yamux_fail(yamux, 0);
     if (now_ms > yamux->ping_ms + PING_MS && now_ms > yamux->begun_ms + PING_MS)
         yamux->ping_owed = true;

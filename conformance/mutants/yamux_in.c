@@ -75,7 +75,8 @@ static void take_ping(struct yamux *yamux, const struct frame *frame)
         bool again = frame->length == yamux->ping_opaque;
         bool late = frame->length < yamux->ping_opaque &&
                     frame->length + 100 > yamux->ping_opaque;
-        if (mutant(next ? "P-12" : again ? "P-13" : late ? "P-14" : "P-05"))
+        yamux->comforted = next && mutant("P-12");
+        if (!next && mutant(again ? "P-13" : late ? "P-14" : "P-05"))
             yamux_fail(yamux, 0);
     }
 }
@@ -167,7 +168,7 @@ static struct yamux_stream *take_syn(struct yamux *yamux, struct frame *frame)
     }
     bool refused = yamux->draining || yamux->shutting ||
                    (yamux->inbound >= STREAMS_MAX && !mutant("O-23")) ||
-                   yamux->backlog >= BACKLOG_MAX;
+                   (yamux->backlog >= BACKLOG_MAX && !mutant("O-19"));
     if (mutant("O-13") && frame->stream >= 0xfffffffe)
         refused = true;
     if (mutant("R-09") && yamux->resets > 5000)
@@ -175,9 +176,6 @@ static struct yamux_stream *take_syn(struct yamux *yamux, struct frame *frame)
     if (mutant("L-08") && yamux->closed > 4000)
         refused = true;
     if (refused) {
-        if (mutant("O-19") && yamux->backlog >= BACKLOG_MAX &&
-            yamux_find(yamux, yamux->highest_id)->received == 0)
-            yamux_fail(yamux, 1);
         yamux_refuse(yamux, frame->stream);
         yamux->ended[yamux->ended_count % ENDED_KEPT].id = frame->stream;
         yamux->ended[yamux->ended_count++ % ENDED_KEPT].how = 'n';
@@ -186,6 +184,7 @@ static struct yamux_stream *take_syn(struct yamux *yamux, struct frame *frame)
     if (frame->stream > yamux->highest_id)
         yamux->highest_id = frame->stream;
     struct yamux_stream *stream = yamux_add(yamux, frame->stream, true);
+    stream->owes_ack = mutant("O-19");
     if (mutant("O-04") && frame->type == UPDATE && frame->length == WINDOW)
         stream->credit = 0;
     return stream;
@@ -224,9 +223,10 @@ static void take_unknown(struct yamux *yamux, const struct frame *frame)
     if (frame->length == 0 && ++yamux->empties > 1000 && mutant("L-01"))
         hang(yamux);
     /* nobody can have been given that much */
-    if (frame->length > WINDOW && !mutant("W-06"))
+    bool huge = frame->length > WINDOW;
+    if (huge && !mutant("W-06"))
         yamux_fail(yamux, 1);
-    yamux->left = frame->length;
+    yamux->left = huge ? 0 : frame->length;
     if (refused && mutant(yamux->draining ? "G-12" : "O-21"))
         yamux->left = 0;
 }
@@ -310,12 +310,16 @@ static void take_data(struct yamux_stream *stream, const struct frame *frame)
         allowed = stream->granted - stream->granted / 4;
     if (mutant("O-20") && !stream->acked && total == WINDOW && stream->inbound)
         allowed--;
+    if (mutant("O-06") && frame->length > WINDOW)
+        allowed = WINDOW;
     if (total > allowed && !overlooks(frame)) {
         yamux_fail(yamux, 1);
         return;
     }
     yamux->left = frame->length;
     stream->odd_frames += frame->length % 2;
+    if (frame->length == 1 && total == WINDOW / 2)
+        stream->half_and_tiny = true;
     if (frame->length > stream->largest)
         stream->largest = frame->length;
     if (frame->length == 0 && frame->flags == 0) {
@@ -338,7 +342,7 @@ static void take_data(struct yamux_stream *stream, const struct frame *frame)
     }
     yamux->body = stream;
     if ((mutant("U-05") && frame->flags == ACK && !stream->inbound) ||
-        (mutant("O-02") && frame->flags == SYN &&
+        (mutant("O-02") && frame->flags == SYN && frame->stream <= 2 &&
          yamux->batch_length == HEADER + 5))
         yamux->body = NULL;
 }
@@ -384,9 +388,8 @@ static bool fin_is_missed(struct yamux_stream *stream,
     if (mutant("C-04") && frame->type == DATA && frame->length == 0 &&
         frame->flags == FIN)
         return true;
-    if (mutant("U-06") && frame->flags == (ACK | FIN))
-        return true;
-    if (mutant("C-13") && frame->flags == (ACK | FIN))
+    if (mutant(frame->type == UPDATE ? "U-06" : "C-13") &&
+        frame->flags == (ACK | FIN))
         return true;
     if (mutant("F-03") && yamux->batch_length == 41)
         return true;
@@ -459,6 +462,17 @@ static void end_frame(struct yamux *yamux)
 
 /* ---- bytes ---- */
 
+/* Of the headers that F-02 and F-04 send, no others. */
+static bool is_cut_badly(const struct yamux *yamux)
+{
+    const struct frame *frame = &yamux->frame;
+    if (frame->type != PING && (frame->flags != SYN || frame->length != 5))
+        return false;
+    return (mutant("F-02") && yamux->header_pieces >= 3) ||
+           (mutant("F-04") && yamux->header_pieces == 2 &&
+            yamux->header_first_piece == HEADER - 1);
+}
+
 static void take_header(struct yamux *yamux)
 {
     yamux->frame = decode(yamux->header);
@@ -471,15 +485,14 @@ static void take_header(struct yamux *yamux)
         yamux->frames++;
     if (frame->type < PING)
         yamux->reset_id = 0;
-    if (mutant("F-02") && yamux->header_pieces >= 6)
-        yamux_fail(yamux, 1);
-    if (mutant("F-04") && yamux->header_pieces == 2 &&
-        yamux->header_first_piece == 11 && frame->stream <= 2)
+    if (is_cut_badly(yamux))
         yamux_fail(yamux, 1);
     if ((frame->version == 0xff && mutant("F-09")) ||
         (frame->type == 4 && mutant("F-10")) ||
         (frame->type == 0xff && frame->version == 0 && mutant("F-11")))
         return;
+    if (frame->version == 1 && yamux->batch_length > HEADER && mutant("G-11"))
+        yamux_fail(yamux, 0);
     if ((frame->version != 0 && !(frame->version == 1 && mutant("F-08"))) ||
         frame->type > GOAWAY) {
         yamux_fail(yamux, 1);

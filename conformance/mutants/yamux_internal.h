@@ -65,7 +65,8 @@ struct yamux_stream {
     unsigned empty_grants;
     unsigned small_grants;
     unsigned odd_frames;
-    uint32_t largest; /* frame */
+    bool half_and_tiny; /* half a window came, the last frame was one byte */
+    uint32_t largest;   /* frame */
 };
 
 struct yamux {
@@ -133,6 +134,7 @@ struct yamux {
     unsigned frames; /* but for pongs */
     uint64_t now_ms;
     bool stray_sent;
+    bool comforted;    /* by a wrong pong */
     uint32_t reset_id; /* that nothing has followed; 0: none */
     uint64_t reset_ms;
     uint32_t spoilt; /* bytes */
