@@ -1,26 +1,32 @@
 /* engine.h: a fake Docker engine on the socket of its site.
  *
  * What it does is in the request's head, so that a request alone says what the
- * right answer is (the reader of it is sim/client.c):
+ * right answer is (sim/request.h has the table, sim/client.c is the reader):
  *
- *   GET  /_ping                                "OK"
- *   GET  /containers/json                      the list: content of key, length
- *   GET  /containers/N/json                    same, small
- *   GET  /containers/N/logs?follow=1&bytes=L&delay=MS   chunked, until L
- *   GET  /events?bytes=L&delay=MS              chunked, until L
- *   GET  /images/N/get?bytes=L                 Content-Length: L
- *   POST /containers/N/attach?bytes=L&takes=K  101 Upgrade, then hijacked: L
- *        bytes out, and K bytes taken and checked, with half-close both ways
- *   POST /build?bytes=L&takes=K                body of K bytes, chunked answer
+ *   GET  /_ping, HEAD /_ping        "OK" and Api-Version
+ *   GET  /containers/json           bytes=L of content, Content-Length
+ *   GET  /containers/web/json       the same
+ *   GET  /containers/web/logs       the same, chunked; delay=MS between pieces
+ *   GET  /events                    the same
+ *   GET  /images/web/get            Content-Length: L
+ *   GET  /containers/web/archive    the same
+ *   POST /containers/web/attach     101, then hijacked: L bytes out, and
+ *        takes=K bytes taken and checked, with half-close both ways; order=
+ *        says who has the last word first
+ *   POST /build                     body of K bytes, chunked answer of L
+ *   POST /containers/create         the same with 201 and Content-Length
  *
- * N is the request's number (content_key()). An unknown path is 404.
+ * Each target carries n=N, the request's number. An unknown one is 404, what is
+ * no HTTP is 400. Every answer names site and request in X-Engine. What became
+ * of a request stands in its struct request, and is kept when the engine dies.
  */
 #ifndef SIM_ENGINE_H
 #define SIM_ENGINE_H
 
 #include "sim/world.h"
 
-/* ENGINE_MOOD acts; the engine is GOOD until one, and again after it. */
+/* ENGINE_MOOD acts; the engine is GOOD until one, and again after it. What a
+ * request meets is the mood at the time its head is read. */
 #define ENGINE_MOOD_TABLE(X)                                              \
     X(GOOD, "good")                                                       \
     X(HANGS, "hangs")             /* accepts, takes, says nothing */      \
@@ -50,5 +56,19 @@ void engine_heal(struct engine *engine); /* good from now on, and willing */
 bool engine_was_good_since(const struct engine *engine, uint64_t since_us);
 /* Healed: no connection is left but idle keep-alive ones. */
 void engine_expect_idle(struct engine *engine);
+
+/* Planted faults, which the judges have to see: of the next answer (those that
+ * are about content: with at least 16 bytes of it). Tests only. */
+enum engine_lie {
+    LIE_NONE,
+    LIE_WRONG_BYTE,    /* one bit of one byte */
+    LIE_OTHER_SITE,    /* the content of the next site */
+    LIE_DOUBLED_CHUNK, /* eight bytes come twice, eight others never */
+    LIE_SHORT_FIN,     /* half of it, then FIN, and it says it is whole */
+    LIE_OTHER_REQUEST, /* X-Engine of another request */
+    LIE_RESET,         /* RST instead of an answer, in the best of moods */
+    LIE_SILENT         /* no answer, ever */
+};
+void engine_lie(struct engine *engine, enum engine_lie lie);
 
 #endif

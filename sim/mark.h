@@ -51,11 +51,42 @@ enum fault_state {
     FAULT_STATES
 };
 
-#define MET_TABLE(X)                                            \
-    X(DISPLACED, "a session was displaced")                     \
-    X(DISPLACED_BLOCKED, "... while a write to it was blocked") \
-    X(REQUEST_DONE, "a request was answered whole")             \
-    X(REQUEST_ERROR, "a request ended with an error its client saw")
+#define MET_TABLE(X)                                                       \
+    X(DISPLACED, "a session was displaced")                                \
+    X(DISPLACED_BLOCKED, "... while a write to it was blocked")            \
+    X(REQUEST_DONE, "a request was answered whole")                        \
+    X(REQUEST_ERROR, "a request ended with an error its client saw")       \
+    X(HIJACK_CLIENT_FIRST, "a hijack was half-closed by its client first") \
+    X(HIJACK_ENGINE_FIRST, "... by its engine first")                      \
+    X(HIJACK_DAY, "... and answered a day later")                          \
+    X(BOTH_FINS, "the last bytes and both FINs went in one burst")         \
+    X(PIPELINED, "pipelined requests were all answered")                   \
+    X(PIPELINED_ENGINE_DIED, "an engine died before pipelined requests")   \
+    X(KEPT_ALIVE, "eight requests were answered on one connection")        \
+    X(ONE_REQUEST, "an answer closed a connection with requests left")     \
+    X(EARLY_ANSWER, "an engine answered before the body was there")        \
+    X(ENGINE_REFUSED, "an engine closed a connection at once")             \
+    X(STATUS_400, "a client was told 400")                                 \
+    X(STATUS_403, "a client was told 403")                                 \
+    X(STATUS_502, "a client was told 502")                                 \
+    X(STATUS_503, "a client was told 503")                                 \
+    X(STATUS_504, "a client was told 504")                                 \
+    X(CONNECT_REFUSED, "a client found no proxy")                          \
+    X(CUT_BY_FIN, "a client saw a body end too soon by FIN")               \
+    X(CUT_BY_RESET, "... by RST")                                          \
+    X(ENGINE_FIN_TRUE, "a short hijack by FIN was the engine's own")       \
+    X(SENT_AGAIN, "a request was sent to its engine twice")                \
+    X(BULK_MEGABYTE, "a megabyte came whole")                              \
+    X(UPLOAD_MEGABYTE, "a megabyte went up whole")                         \
+    X(SMALL_WHILE_BULK, "a small request was timed while bulk flowed")     \
+    X(ASK_200, "a container list came")                                    \
+    X(ASK_400, "... was answered 400")                                     \
+    X(ASK_404, "... 404")                                                  \
+    X(ASK_500, "... 500")                                                  \
+    X(ASK_502, "... 502")                                                  \
+    X(ASK_503, "... 503, subsystem")                                       \
+    X(ASK_503_DAEMON, "... 503, daemon")                                   \
+    X(ASK_504, "... 504")
 
 enum met {
 #define X(name, text) MET_##name,

@@ -20,11 +20,12 @@
 #define WORLD_UUID_SIZE 16u
 #define WORLD_KEY_SIZE 76u /* KEY_LENGTH characters and a NUL */
 
-struct server;  /* sim/server.h */
-struct remote;  /* sim/remote.h: an agent's life, of any kind */
-struct engine;  /* sim/engine.h: the Docker engine beside it */
-struct clients; /* sim/client.h: every client of every proxy */
-struct asks;    /* sim/ask.h: container lists asked of the server */
+struct server;   /* sim/server.h */
+struct remote;   /* sim/remote.h: an agent's life, of any kind */
+struct engine;   /* sim/engine.h: the Docker engine beside it */
+struct clients;  /* sim/client.h: every client of every proxy */
+struct asks;     /* sim/ask.h: container lists asked of the server */
+struct requests; /* sim/request.h: what was asked, and what engines did */
 
 /* A remote host: an agent beside an engine. */
 struct site {
@@ -54,6 +55,7 @@ struct world {
     struct site *sites; /* plan->sites of them */
     struct clients *clients;
     struct asks *asks;
+    struct requests *requests; /* made by sim/request.c */
     bool healed; /* second phase: no new faults, everybody is willing */
 };
 

@@ -1,0 +1,151 @@
+#include "sim/health.h"
+
+#include "sim/engine.h"
+#include "sim/request.h"
+#include "sim/server.h"
+
+static uint32_t port_of(const struct site *site)
+{
+    const struct world *world = site->world;
+
+    return world->server == NULL ? ADDRESS_ENGINE + site->index
+                                 : server_port(world->server, site);
+}
+
+struct health health_of(const struct site *site)
+{
+    const struct world *world = site->world;
+
+    return (struct health){
+        .since_us = sim_now_us(world->sim),
+        .port = port_of(site),
+        .server_lives = world->server_process.lives,
+        .agent_lives = site->agent_process.lives,
+        .link = site->link,
+    };
+}
+
+bool health_server_died(const struct health *health, const struct site *site)
+{
+    const struct process *process = &site->world->server_process;
+
+    return site->world->server != NULL &&
+           (!process->alive || process->lives != health->server_lives);
+}
+
+enum reach {
+    REACH_NOTHING,
+    REACH_SITE, /* the act disturbs its site, at its time */
+    REACH_SPAN, /* ... and for amount ms */
+    REACH_ALL,  /* it disturbs every site, and for amount ms */
+    REACH_EVER  /* the same, from then on */
+};
+
+static enum reach reach_of(enum act_kind kind)
+{
+    switch (kind) {
+    case ACT_AGENT_START:
+    case ACT_AGENT_STOP:
+    case ACT_AGENT_KILL:
+    case ACT_AGENT_TWICE:
+    case ACT_LINK_CUT:
+    case ACT_PROVISION:
+    case ACT_REVOKE:
+    case ACT_ROTATE:
+    case ACT_DELETE:
+    case ACT_ENGINE_KILL:
+        return REACH_SITE;
+    case ACT_ENGINE_MOOD:
+        return REACH_SPAN;
+    case ACT_SERVER_CRASH:
+    case ACT_SERVER_STOP:
+    case ACT_NO_DESCRIPTOR:
+        return REACH_ALL;
+    case ACT_NO_MEMORY: /* nobody knows when it strikes */
+        return REACH_EVER;
+    case ACT_LINK_STALL: /* these only take time */
+    case ACT_PAUSE:
+    case ACT_CLIENT:
+    case ACT_ASK:
+    case ACT_BIND_FAILS:
+    case ACT_STORE_FAILS:
+    case ACT_CLOCK_JUMP:
+    case ACT_KINDS:
+        break;
+    }
+    return REACH_NOTHING;
+}
+
+static bool disturbs(const struct act *act, const struct site *site,
+                     uint64_t since_us, uint64_t now_us)
+{
+    enum reach reach = reach_of(act->kind);
+    bool lasts = reach == REACH_SPAN || reach == REACH_ALL;
+    uint64_t end_us = reach == REACH_EVER
+                          ? SIM_NEVER
+                          : act->at_us + (lasts ? act->amount * SIM_MS : 0);
+
+    if (reach == REACH_NOTHING || act->at_us > now_us || end_us < since_us) {
+        return false;
+    }
+    return reach >= REACH_ALL || act->site == site->index;
+}
+
+bool health_is_unbroken(const struct health *health, const struct site *site)
+{
+    const struct world *world = site->world;
+    const struct plan *plan = world->plan;
+    struct health now = health_of(site);
+
+    if (health->port == 0 || now.port != health->port ||
+        now.server_lives != health->server_lives ||
+        now.agent_lives != health->agent_lives || now.link != health->link ||
+        !engine_was_good_since(site->engine, health->since_us)) {
+        return false;
+    }
+    if (world->server != NULL &&
+        !(world->server_process.alive && site->agent_process.alive)) {
+        return false;
+    }
+    for (size_t i = 0; plan != NULL && i < plan->act_count; i++) {
+        if (disturbs(&plan->acts[i], site, health->since_us, now.since_us)) {
+            return false;
+        }
+    }
+    return !remote_ways(site->kind).may_break || world->server == NULL;
+}
+
+bool health_is_prompt(const struct health *health, const struct site *site)
+{
+    const struct plan *plan = site->world->plan;
+    uint64_t now_us = sim_now_us(site->world->sim);
+
+    for (size_t i = 0; plan != NULL && i < plan->act_count; i++) {
+        const struct act *act = &plan->acts[i];
+        bool takes_time =
+            act->kind == ACT_PAUSE ||
+            (act->kind == ACT_LINK_STALL && act->site == site->index);
+
+        if (takes_time && act->at_us <= now_us &&
+            act->at_us + act->amount * SIM_MS >= health->since_us) {
+            return false;
+        }
+    }
+    return health_is_unbroken(health, site);
+}
+
+uint32_t health_kinds(const struct site *site)
+{
+    const struct plan *plan = site->world->plan;
+    uint32_t kinds = UINT32_C(1) << site->kind;
+
+    for (size_t i = 0; plan != NULL && i < plan->act_count; i++) {
+        const struct act *act = &plan->acts[i];
+
+        if ((act->kind == ACT_AGENT_START || act->kind == ACT_AGENT_TWICE) &&
+            act->site == site->index && act->variety < REMOTE_KINDS) {
+            kinds |= UINT32_C(1) << act->variety;
+        }
+    }
+    return kinds;
+}

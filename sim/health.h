@@ -1,0 +1,32 @@
+/* health.h: was everything between a client and its engine well all the time?
+ *
+ * Then an error is a failure. A snapshot names the session, the processes and
+ * the link that a client has begun on; it is unbroken as long as they are still
+ * the same, and no act of the plan could have disturbed them meanwhile.
+ */
+#ifndef SIM_HEALTH_H
+#define SIM_HEALTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sim/world.h"
+
+struct health {
+    uint64_t since_us;
+    uint32_t port; /* of the site's proxy; 0: none */
+    uint64_t server_lives, agent_lives;
+    const struct socket *link;
+};
+
+struct health health_of(const struct site *site);
+bool health_is_unbroken(const struct health *health, const struct site *site);
+/* Did the server's process die since? Its kernel then says FIN for it. */
+bool health_server_died(const struct health *health, const struct site *site);
+/* Was no link stalled and the server not paused, ever since? For bounds on
+ * time. */
+bool health_is_prompt(const struct health *health, const struct site *site);
+/* Which kinds of agent have this site's agents ever been? One bit a kind. */
+uint32_t health_kinds(const struct site *site);
+
+#endif
