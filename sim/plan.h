@@ -105,6 +105,8 @@ void plan_draw(struct plan *plan, uint64_t seed);
 bool plan_read(struct plan *plan, const char *text, char *error,
                size_t error_size);
 char *plan_print(const struct plan *plan); /* yours to free() */
+/* By time; acts of one instant stay in their order. */
+void plan_sort(struct plan *plan);
 /* plan: every act of from for which keep[index]; NULL: all. */
 void plan_copy(struct plan *plan, const struct plan *from, const bool *keep);
 void plan_free(struct plan *plan);
@@ -112,7 +114,16 @@ void plan_free(struct plan *plan);
 /* "client 0 get 1048576": an act without its time. */
 #define ACT_TEXT_SIZE 96u
 void act_print(const struct act *act, char text[ACT_TEXT_SIZE]);
-const char *act_name(enum act_kind kind);
+/* What the fields of a kind of act mean, for reading and drawing it. */
+struct act_shape {
+    const char *name;
+    bool has_site;
+    uint32_t varieties;       /* 0: it has none */
+    const char *const *names; /* of the varieties; NULL: they are numbers */
+    bool has_amount;
+    uint64_t least, most; /* what is drawn */
+};
+const struct act_shape *act_shape(enum act_kind kind);
 const char *remote_name(enum remote_kind kind);
 
 #endif
