@@ -348,6 +348,17 @@ void listener_close(struct listener *listener)
     sim_release(process->sim, listener);
 }
 
+uint32_t listener_count(const struct process *process)
+{
+    uint32_t count = 0;
+
+    for (const struct listener *listener = process->listeners; listener != NULL;
+         listener = listener->after) {
+        count++;
+    }
+    return count;
+}
+
 void socket_fail_binds(struct sim *sim, uint32_t count)
 {
     network_of(sim)->fail_binds = count;
@@ -665,6 +676,11 @@ struct process *socket_process(const struct socket *socket)
 struct process *socket_peer_process(const struct socket *socket)
 {
     return other_end(socket)->process;
+}
+
+struct socket *socket_peer(struct socket *socket)
+{
+    return other_end(socket);
 }
 
 void socket_kill_all(struct process *process, enum process_end end)

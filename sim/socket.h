@@ -55,6 +55,7 @@ uint32_t listener_address(const struct listener *listener);
 struct socket *listener_accept(struct listener *listener,
                                void (*ready)(void *user), void *user);
 void listener_close(struct listener *listener); /* what waits is reset */
+uint32_t listener_count(const struct process *process);
 
 /* Fault: the next count attempts to bind fail, whoever makes them. */
 void socket_fail_binds(struct sim *sim, uint32_t count);
@@ -107,6 +108,9 @@ struct process *socket_peer_process(const struct socket *socket);
 
 /* All that a dying process has (process_kill()). */
 void socket_kill_all(struct process *process, enum process_end end);
+
+/* The other end, whoever has it: for faults of the way back. */
+struct socket *socket_peer(struct socket *socket);
 
 /* ---- faults -------------------------------------------------------------- */
 

@@ -60,13 +60,21 @@ struct world {
 };
 
 /* Run the plan to its end. False: *failure says what broke. result: counts and
- * the hash; also after a failure. */
+ * the hash; also after a failure. watch: NULL, or what is told of the trace. */
+struct world_watch {
+    bool prints; /* the trace goes to stdout as it is told */
+    bool keeps;  /* the whole story is handed over at the end */
+    void (*story)(void *user, const char *text);
+    void (*line)(void *user, const char *text); /* the last lines, after a
+                                                   failure */
+    void *user;
+};
 struct world_result {
     uint64_t hash, steps, virtual_us;
-    uint64_t requests, requests_failed, bytes, streams, sessions;
+    uint64_t requests, requests_failed, bytes;
     struct sim_tally tally;
 };
-bool world_run(const struct plan *plan, bool prints,
+bool world_run(const struct plan *plan, const struct world_watch *watch,
                struct world_result *result, struct sim_failure *failure);
 
 #endif
