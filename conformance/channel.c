@@ -18,6 +18,8 @@
 
 #include "conformance/channel_internal.h"
 
+#define BACKLOG 64 /* connections that wait at a listener of ours */
+
 static const char *const schemes[] = {"tcp", "unix", "ws", "wss"};
 
 uint64_t channel_now(void)
@@ -204,7 +206,7 @@ bool channel_listen(struct channel_target *target, char error[CHANNEL_ERROR])
                              : ((struct sockaddr_in *)&address)->sin_port;
         snprintf(target->port, sizeof target->port, "%u", ntohs(port));
     }
-    if (listen(fd, 64) != 0) {
+    if (listen(fd, BACKLOG) != 0) {
         close(fd);
         return failed(error, "listen");
     }
@@ -272,13 +274,26 @@ static int dial(const struct channel_target *target, uint64_t deadline,
     return fd;
 }
 
+/* Has the peer ended it already? */
+static bool is_stale(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
+    return poll(&poll_fd, 1, 0) == 1;
+}
+
+/* A peer that dials may have waited for this case so long that it gave its
+ * session up, and dialed again: what it has left in the queue is passed over. */
 static int take(const struct channel_target *target, uint64_t deadline,
                 char error[CHANNEL_ERROR])
 {
+    unsigned queued = BACKLOG; /* as many may wait from before */
     narrow(target, target->listener); /* for those that dial from now on */
     for (;;) { /* several processes may wait at the same listener */
         struct pollfd poll_fd = {.fd = target->listener, .events = POLLIN};
-        if (poll(&poll_fd, 1, (int)until(deadline)) != 1) {
+        if (queued && poll(&poll_fd, 1, 0) != 1) {
+            queued = 0;
+        }
+        if (!queued && poll(&poll_fd, 1, (int)until(deadline)) != 1) {
             char url[1400];
             channel_url(target, url, sizeof url);
             snprintf(error, CHANNEL_ERROR, "nobody has connected to %.180s",
@@ -286,6 +301,11 @@ static int take(const struct channel_target *target, uint64_t deadline,
             return -1;
         }
         int fd = accept(target->listener, NULL, NULL);
+        if (fd >= 0 && queued && is_stale(fd)) {
+            queued--;
+            close(fd);
+            continue;
+        }
         if (fd >= 0) {
             fcntl(fd, F_SETFL, O_NONBLOCK);
             fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -114,6 +114,14 @@ def good(conn):
                 conn.sendall(header(1, 4, stream, 0))
 
 
+def good_until_closed(conn):
+    """The same, and the tester's end of the connection is no error."""
+    try:
+        good(conn)
+    except OSError:
+        pass
+
+
 class WebSocket:
     """Binary messages as a byte stream, over a connection; either role."""
 
@@ -361,6 +369,22 @@ def a_peer_may_dial_us():
                 pass
         output = process.stdout.read()
     assert process.returncode == 0 and "4 cases: 4 passed" in output, output
+
+
+@test
+def what_a_dialing_peer_gave_up_while_it_waited_is_passed_over():
+    with subprocess.Popen([PROGRAM, "--listen", "tcp://127.0.0.1:0", "--case", "P-0[12]"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        address = "127.0.0.1", int(process.stderr.readline().rsplit(":", 1)[1].strip(" /\n"))
+        with socket.create_connection(address) as first:
+            receive(first, 12)  # the first case has begun; the next one will find all these
+            for _ in range(5):
+                socket.create_connection(address).close()
+            with socket.create_connection(address) as second:
+                first.sendall(header(2, 2, 0, 0xdeadbeef))
+                good_until_closed(second)
+        output = process.stdout.read()
+    assert "2 cases: 2 passed" in output, output
 
 
 @test
