@@ -23,6 +23,7 @@ AT_ONCE = 4
 # mutant -> the cases that catch it besides its own, and why that cannot be helped
 ALSO = {
     "F-03": {"X-02": "sends the same bytes, whole, as one message"},
+    "F-04": {"X-02": "cuts the same bytes at each place, too"},
     "F-06": {"X-06": "ends a connection inside a header, too"},
     "F-08": {"G-11": "sends version 1, too, and wants the end"},
     "O-03": {"F-17": "opens streams by empty Data, too"},
@@ -137,7 +138,8 @@ def main():
             failed += bool(findings)
             for finding in findings:
                 print("# %s %s" % (name, finding))
-            print("%s %d - %s %s" % ("not ok" if findings else "ok", number, name, cases[name].title), flush=True)
+            print("%s %d - Q-04 case_%s %s" % ("not ok" if findings else "ok", number, name, cases[name].title),
+                  flush=True)
     if mutants - set(cases):
         print("# mutants without a case: " + " ".join(sorted(mutants - set(cases))))
     print("cases %d, mutants %d, caught %d" % (len(names), len(set(names) & mutants), caught))
