@@ -5,7 +5,7 @@
 
 Both roles; TCP, unix sockets, WebSocket, and WebSocket over TLS; dialing and listening. --every: all sixteen of these;
 --way: only those whose name contains WORD; --timeout: yamuxspec's T (default 3000; debug builds check the engine's
-invariants at every call, and need more). Two ways at a time. Prints TAP.
+invariants at every call, and need more). A few ways at a time. Prints TAP.
 """
 import argparse
 import concurrent.futures
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 
-AT_ONCE = 2
+AT_ONCE = 3
 parser = argparse.ArgumentParser(usage=__doc__)
 parser.add_argument("build")
 parser.add_argument("--slow", action="store_true")
@@ -57,7 +57,7 @@ def judge_in(folder, role, scheme, dials):
     tester, peer = ("--connect", "--listen") if dials == "tester" else ("--listen", "--connect")
     host = f"exec {HOST} --mode {{mode}} --role {{role}} {peer} {{address}}"
     command = [SPEC, tester, ADDRESSES[scheme], "--role", role, "--profile", "strict", "--case", options.case,
-               "--timeout", options.timeout, "--format", "json", "--output", output]
+               "--jobs", "3", "--timeout", options.timeout, "--format", "json", "--output", output]
     if scheme == "wss":
         trust = " --cert-file ", "--ca-file"
         if dials == "peer":

@@ -6,6 +6,7 @@
 The peers here are scripts that misbehave on purpose; one is right enough to pass a few cases. Every run must end within
 its time with a verdict for each case."""
 import base64
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ import xml.etree.ElementTree
 
 TESTS = []
 PROGRAM = os.path.abspath(sys.argv[1])
+AT_ONCE = 4
 LIMIT = 60  # seconds that a run may take; a wedged one is a failure, not a wait
 
 
@@ -582,18 +584,24 @@ def a_seed_repeats_a_run():
     assert lines[1] == lines[3] and lines[1] != lines[5], lines
 
 
+def attempt(function):
+    """None, or what went wrong."""
+    try:
+        function()
+    except Exception:  # pylint: disable=broad-except
+        return traceback.format_exc()
+    return None
+
+
 def main():
-    """Run what was asked for; TAP."""
+    """Run what was asked for, a few at a time, since most of it is waiting; TAP."""
     words = sys.argv[2:]
     chosen = [each for each in TESTS if not words or any(word in each.__name__ for word in words)]
+    pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
     print("1..%d" % len(chosen), flush=True)
     failed = 0
-    for number, function in enumerate(chosen, 1):
-        problem = None
-        try:
-            function()
-        except Exception:  # pylint: disable=broad-except
-            problem = traceback.format_exc()
+    for number, (function, problem) in enumerate(zip(chosen, pool.map(attempt, chosen)), 1):
+        if problem:
             failed += 1
             print("# " + problem.rstrip().replace("\n", "\n# "))
         print("%s %d - Y-02 %s" % ("not ok" if problem else "ok", number, function.__name__), flush=True)
