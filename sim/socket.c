@@ -456,7 +456,7 @@ struct socket *socket_connect(struct process *process, uint32_t address,
         chance_of(sim_seed(sim), process->name, process->connects++);
     struct chance chance_back = {.state = chance_next(&chance)};
     *connection = (struct connection){.sim = sim, .address = address};
-    connection->number = network_of(sim)->connections++;
+    connection->number = ++network_of(sim)->connections;
     end_init(&connection->ends[0], connection, there, chance);
     end_init(&connection->ends[1], connection, back, chance_back);
     struct socket *socket = &connection->ends[0];
@@ -676,6 +676,11 @@ struct process *socket_process(const struct socket *socket)
 struct process *socket_peer_process(const struct socket *socket)
 {
     return other_end(socket)->process;
+}
+
+uint64_t socket_number(const struct socket *socket)
+{
+    return socket->connection->number;
 }
 
 struct socket *socket_peer(struct socket *socket)

@@ -109,6 +109,9 @@ struct process *socket_peer_process(const struct socket *socket);
 /* All that a dying process has (process_kill()). */
 void socket_kill_all(struct process *process, enum process_end end);
 
+/* Of its connection, the first of a world is 1. Compare these, not addresses of
+ * sockets: memory is used again. */
+uint64_t socket_number(const struct socket *socket);
 /* The other end, whoever has it: for faults of the way back. */
 struct socket *socket_peer(struct socket *socket);
 

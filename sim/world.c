@@ -91,7 +91,9 @@ static void agent_start(struct site *site, enum remote_kind kind)
     agent_forget(site); /* it has exited by itself */
     site->kind = kind;
     process_start(&site->agent_process);
-    memcpy(place_of(site)->key, site->key, WORLD_KEY_SIZE);
+    if (site != &place_of(site)->twin) {
+        memcpy(place_of(site)->key, site->key, WORLD_KEY_SIZE);
+    }
     site->remote = remote_ops(kind)->start(site, site->key);
 }
 
@@ -229,6 +231,7 @@ static void link_act(struct site *site, const struct act *act)
         socket_stall(end, now_of(site->world) + act->amount * SIM_MS);
         return;
     }
+    site->cut_link = socket_number(end);
     end = act->variety < 3 ? end : socket_peer(end);
     fault_at(site, act->amount > 0 ? FAULT_LINK_CUT : cuts[kind]);
     sim_say(site->world->sim, site->agent_process.name,
@@ -239,6 +242,7 @@ static void link_act(struct site *site, const struct act *act)
 static void agent_act(struct site *site, const struct act *act)
 {
     struct process *process = &site->agent_process;
+    uint64_t back_us = now_of(site->world) + act->amount * SIM_MS;
 
     if (act->kind == ACT_AGENT_START) {
         task_stop(&place_of(site)->back.task);
@@ -263,8 +267,14 @@ static void agent_act(struct site *site, const struct act *act)
             act->variety == PROCESS_EXITS ? "killed" : "its host is gone");
     agent_kill(site, (enum process_end)act->variety);
     if (act->amount > 0) {
-        task_set(&place_of(site)->back.task,
-                 now_of(site->world) + act->amount * SIM_MS);
+        task_set(&place_of(site)->back.task, back_us);
+    }
+    if (act->variety == PROCESS_VANISHES && site->engine_process.alive) {
+        engine_forget(site->engine); /* its host is the same */
+        process_kill(&site->engine_process, PROCESS_VANISHES);
+        if (act->amount > 0) {
+            task_set(&place_of(site)->engine_back.task, back_us);
+        }
     }
 }
 
@@ -733,6 +743,16 @@ static bool all_are_served(struct world *world)
     return clients_live(world->clients) == 0 && asks_live(world->asks) == 0;
 }
 
+/* Whose key opens nothing would knock for ever. */
+static void end_knocking(struct world *world)
+{
+    for (uint32_t i = 0; i < world->plan->sites; i++) {
+        if (!has_key(&world->sites[i])) {
+            agent_stop(&world->sites[i]);
+        }
+    }
+}
+
 /* O9 from outside: one door, and one listener for each live agent. */
 static void check_listeners(struct world *world)
 {
@@ -838,6 +858,7 @@ static void run(void *user)
         clients_expect_done(world->clients);
         asks_expect_done(world->asks);
     }
+    end_knocking(world);
     await(world, never, SETTLE_US);
     expect_idle(world);
     end_agents(world);

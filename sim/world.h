@@ -44,6 +44,7 @@ struct site {
     struct path local;   /* inside a host: agent to engine, client to proxy */
     struct socket *link; /* the agent's end of its newest connection to the
                             server, for link faults; NULL: none */
+    uint64_t cut_link;   /* number of a link that is cut or to be; 0: none */
 };
 
 struct world {
