@@ -56,6 +56,8 @@ struct client {
     bool is_from_engine; /* the answer under way */
     bool is_hijacked;
     bool is_told_close; /* the last answer said that no more come */
+    bool may_trail;     /* it was to a HEAD, from one on the way who had not
+                           read that: a body follows, which nobody reads */
     bool peer_finished;
 
     /* time */

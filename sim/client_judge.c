@@ -229,6 +229,8 @@ static void judge_head(struct client *client)
     client->is_told_close = strcmp(value, "close") == 0;
     message_field(message, "x-engine", value, sizeof value);
     client->is_from_engine = value[0] != '\0';
+    client->may_trail = !client->is_from_engine && client->is_told_close &&
+                        request != NULL && request->kind == REQUEST_PING_HEAD;
     if (status == 0 || message->is_broken) {
         message->is_broken = true;
     } else if (client->is_from_engine && request != NULL) {
@@ -394,7 +396,11 @@ void client_judge_bytes(struct client *client, const uint8_t *bytes,
 
     client->received += length;
     while (done < length && !client->is_over) {
-        if (client->reading >= client->count &&
+        if (client->may_trail && client->message.taken == 0) {
+            return;
+        }
+        /* who never asks may be told why he is not served */
+        if (client->reading >= client->count && client->count > 0 &&
             client->kind != CLIENT_GARBAGE) {
             sim_fail(client->world->sim, "invented",
                      "%s: %zu bytes that nobody asked for", client->name,

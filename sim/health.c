@@ -12,6 +12,17 @@ static uint32_t port_of(const struct site *site)
                                  : server_port(world->server, site);
 }
 
+/* Not while it drains, closes, or waits for its predecessor. */
+static bool serves(const struct site *site)
+{
+    const struct world *world = site->world;
+    enum fault_state state = world->server == NULL
+                                 ? FAULT_STATE_SERVING
+                                 : server_state(world->server, site);
+
+    return state == FAULT_STATE_SERVING || state == FAULT_STATE_BUSY;
+}
+
 struct health health_of(const struct site *site)
 {
     const struct world *world = site->world;
@@ -21,7 +32,8 @@ struct health health_of(const struct site *site)
         .port = port_of(site),
         .server_lives = world->server_process.lives,
         .agent_lives = site->agent_process.lives,
-        .link = site->link,
+        .serves = serves(site),
+        .link = site->link != NULL ? socket_number(site->link) : 0,
     };
 }
 
@@ -48,7 +60,6 @@ static enum reach reach_of(enum act_kind kind)
     case ACT_AGENT_STOP:
     case ACT_AGENT_KILL:
     case ACT_AGENT_TWICE:
-    case ACT_LINK_CUT:
     case ACT_PROVISION:
     case ACT_REVOKE:
     case ACT_ROTATE:
@@ -56,15 +67,16 @@ static enum reach reach_of(enum act_kind kind)
     case ACT_ENGINE_KILL:
         return REACH_SITE;
     case ACT_ENGINE_MOOD:
+    case ACT_LINK_STALL: /* an open is given up, or a ping is missed */
         return REACH_SPAN;
     case ACT_SERVER_CRASH:
     case ACT_SERVER_STOP:
+    case ACT_PAUSE:
     case ACT_NO_DESCRIPTOR:
         return REACH_ALL;
     case ACT_NO_MEMORY: /* nobody knows when it strikes */
         return REACH_EVER;
-    case ACT_LINK_STALL: /* these only take time */
-    case ACT_PAUSE:
+    case ACT_LINK_CUT: /* its link is marked */
     case ACT_CLIENT:
     case ACT_ASK:
     case ACT_BIND_FAILS:
@@ -97,9 +109,10 @@ bool health_is_unbroken(const struct health *health, const struct site *site)
     const struct plan *plan = world->plan;
     struct health now = health_of(site);
 
-    if (health->port == 0 || now.port != health->port ||
-        now.server_lives != health->server_lives ||
+    if (!health->serves || !now.serves || health->port == 0 ||
+        now.port != health->port || now.server_lives != health->server_lives ||
         now.agent_lives != health->agent_lives || now.link != health->link ||
+        (now.link != 0 && now.link == site->cut_link) ||
         !engine_was_good_since(site->engine, health->since_us)) {
         return false;
     }

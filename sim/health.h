@@ -16,7 +16,8 @@ struct health {
     uint64_t since_us;
     uint32_t port; /* of the site's proxy; 0: none */
     uint64_t server_lives, agent_lives;
-    const struct socket *link;
+    bool serves;
+    uint64_t link; /* socket_number(); 0: none */
 };
 
 struct health health_of(const struct site *site);
