@@ -725,10 +725,10 @@ static void run_burst(void *user)
     struct loop *loop = transport_pool_loop(transport->pool);
 
     transport->in_burst = true;
+    receive(transport); /* first: what has come is a sign of life (L-01) */
     if (link_deadline(transport->link) <= loop_now_ms(loop)) {
         link_tick(transport->link, loop_now_ms(loop));
     }
-    receive(transport);
     send_messages(transport);
     tell_changes(transport);
     move_on(transport);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/wire.h"
@@ -424,6 +425,49 @@ static void a_silent_peer_is_found_by_our_ping(void **state)
     world_stop(world);
 }
 
+static void miss_none(struct link_config *link,
+                      struct transport_config *transport)
+{
+    (void)transport;
+    link->mux.ping_interval_ms = 5;
+    link->mux.ping_missed_max = 1;
+}
+
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* The process did not run when the ping's time was over (it was stopped, or
+ * busy): what the peer had said by then counts before the clock does. */
+static void what_came_while_nobody_ran_is_a_sign_of_life(void **state)
+{
+    struct world *world;
+    uint8_t update[WIRE_HEADER_SIZE], bytes[64];
+    int raw;
+    (void)state;
+
+    world = world_start_raw(&(struct world_options){.configure = miss_none},
+                            (struct span){0}, &raw);
+    struct transport *transport = &world->server.transport;
+    wire_encode(update,
+                &(struct wire_header){.type = WIRE_PING, .flags = WIRE_SYN});
+    size_t length = frame(bytes, 2, update, sizeof update);
+    for (int i = 0; i < 20; i++) {
+        uint64_t deadline_ms = link_deadline(transport->link);
+        assert_int_equal(send(raw, bytes, length, 0), length);
+        while (clock_ms() <= deadline_ms) { /* nobody runs */
+        }
+        loop_run_once(world->loop, 0);
+        assert_int_equal(link_status(transport->link), STATUS_OK);
+    }
+    close(raw);
+    world_stop(world);
+}
+
 /* Given an SSL that has decrypted our first frame already: nothing more comes
  * from the socket, and the frame is not forgotten. */
 static void bytes_that_tls_holds_are_not_lost(void **state)
@@ -496,6 +540,7 @@ static const struct CMUnitTest tests[] = {
     REQ("AC-05,L-06", what_a_close_owes_is_sent),
     REQ("L-06", a_close_does_not_wait_for_ever),
     REQ("L-01,AC-14", a_silent_peer_is_found_by_our_ping),
+    REQ("L-01", what_came_while_nobody_ran_is_a_sign_of_life),
     REQ("L-07", bytes_that_tls_holds_are_not_lost),
 };
 RUN(tests)
