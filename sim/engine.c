@@ -110,7 +110,8 @@ static enum progress end(struct talk *talk, bool with_reset)
     return GONE;
 }
 
-/* Say FIN, and hear the other side out. */
+/* Say FIN, and hear the other side out; beyond most bytes it is not heard any
+ * more, and what is unread then makes the close a reset, as dockerd's does. */
 static enum progress linger(struct talk *talk, uint64_t most)
 {
     socket_finish(talk->socket);
@@ -660,7 +661,7 @@ static enum progress drop_input(struct talk *talk)
     talk->from = talk->to;
     talk->linger_left =
         length < talk->linger_left ? talk->linger_left - length : 0;
-    if (talk->peer_finished) {
+    if (talk->peer_finished || talk->linger_left == 0) {
         return end(talk, false);
     }
     return length > 0 ? MOVED : IDLE;

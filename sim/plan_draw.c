@@ -111,6 +111,33 @@ static uint64_t draw_amount(struct draw *draw, enum act_kind kind)
     return shape->least + chance_size(&draw->chance, most - shape->least);
 }
 
+/* What takes an agent away for good: too much of it, and nothing is seen. */
+static bool is_lasting(const struct act *act)
+{
+    return act->kind == ACT_REVOKE || act->kind == ACT_DELETE ||
+           act->kind == ACT_ROTATE || act->kind == ACT_AGENT_STOP ||
+           (act->kind == ACT_AGENT_KILL && act->amount == 0);
+}
+
+/* Mostly somebody repairs it: a new key, a new start. */
+static void draw_repair(struct draw *draw, const struct act *act)
+{
+    struct act repair = {.site = act->site, .at_us = act->at_us};
+
+    if (!is_lasting(act) || chance_in(&draw->chance, 1, 8)) {
+        return;
+    }
+    if (act->kind == ACT_REVOKE || act->kind == ACT_DELETE) {
+        repair.kind = ACT_PROVISION;
+        repair.at_us += chance_size(&draw->chance, 10 * SIM_S);
+        add(draw, repair);
+    }
+    repair.kind = ACT_AGENT_START;
+    repair.variety = draw_variety(draw, ACT_AGENT_START);
+    repair.at_us += chance_size(&draw->chance, 5 * SIM_S);
+    add(draw, repair);
+}
+
 static void draw_act(struct draw *draw, uint64_t *last_us)
 {
     uint64_t phase_us = draw->plan->phase_us;
@@ -134,6 +161,23 @@ static void draw_act(struct draw *draw, uint64_t *last_us)
     }
     *last_us = act.at_us;
     add(draw, act);
+    draw_repair(draw, &act);
+}
+
+/* Without clients little is seen, and with a server that is never there. */
+static void weigh_acts(struct chance *chance, uint32_t acts[ACT_KINDS])
+{
+    static const enum act_kind heavy[] = {
+        ACT_AGENT_STOP,    ACT_AGENT_KILL,   ACT_REVOKE,
+        ACT_ROTATE,        ACT_DELETE,       ACT_PAUSE,
+        ACT_NO_DESCRIPTOR, ACT_SERVER_CRASH, ACT_SERVER_STOP};
+
+    for (size_t i = 0; i < sizeof heavy / sizeof *heavy; i++) {
+        acts[heavy[i]] = (acts[heavy[i]] + 7) / 8;
+    }
+    if (!chance_in(chance, 1, 20)) {
+        acts[ACT_CLIENT] = 200 + chance_below(chance, 1300);
+    }
 }
 
 void plan_draw(struct plan *plan, uint64_t seed)
@@ -152,13 +196,14 @@ void plan_draw(struct plan *plan, uint64_t seed)
     draw_weights(chance, draw.moods, ENGINE_MOODS);
     draw.moods[ENGINE_GOOD] = 0;
     draw.moods[ENGINE_HANGS_LATER] += draw.moods[ENGINE_HANGS_LATER] == 0;
-    if (!chance_in(chance, 1, 20)) { /* without clients, little is seen */
-        draw.acts[ACT_CLIENT] = 50 + chance_below(chance, 250);
-    }
+    weigh_acts(chance, draw.acts);
     uint32_t large = chance_below(chance, 200);
-    draw.size_most = large == 0 ? 32u << 20 : large < 40 ? 1u << 20 : 1u << 16;
-    uint32_t extra = 3 + (uint32_t)chance_size(chance, 120);
-    plan->acts = malloc((plan->sites + extra) * sizeof *plan->acts);
+    draw.size_most = large == 0    ? 64u << 20
+                     : large < 10  ? 8u << 20
+                     : large < 100 ? 2u << 20
+                                   : 1u << 16;
+    uint32_t extra = 3 + (uint32_t)chance_size(chance, 400);
+    plan->acts = malloc((plan->sites + 3 * extra) * sizeof *plan->acts);
     REQUIRE(plan->acts != NULL);
     draw_starts(&draw);
     for (uint32_t i = 0; i < extra; i++) {

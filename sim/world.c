@@ -246,6 +246,9 @@ static void agent_act(struct site *site, const struct act *act)
 
     if (act->kind == ACT_AGENT_START) {
         task_stop(&place_of(site)->back.task);
+        if (strcmp(place_of(site)->key, site->key) != 0) {
+            agent_kill(site, PROCESS_EXITS); /* to be given the new key */
+        }
         agent_start(site, (enum remote_kind)act->variety);
         return;
     }
