@@ -366,6 +366,11 @@ static bool handle(struct link *link, const struct mux_event *from,
     return false;
 }
 
+void link_heard(struct link *link, uint64_t now_ms)
+{
+    mux_heard(link->mux, now_ms);
+}
+
 bool link_receive(struct link *link, uint64_t now_ms, struct span *input,
                   struct link_event *event)
 {

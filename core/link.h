@@ -73,6 +73,9 @@ struct link_event {
 bool link_receive(struct link *link, uint64_t now_ms, struct span *input,
                   struct link_event *event);
 
+/* As mux_heard(): bytes came that are not for link_receive(). */
+void link_heard(struct link *link, uint64_t now_ms);
+
 /* Control frames, whole; as mux_emit_control(). */
 size_t link_emit(struct link *link, uint64_t now_ms, uint8_t *bytes,
                  size_t capacity);

@@ -106,6 +106,10 @@ struct mux_event {
 bool mux_receive(struct mux *mux, uint64_t now_ms, struct span *input,
                  struct mux_event *event);
 
+/* Bytes came that are no input yet, such as the first of a WebSocket frame's
+ * header, or never will be, such as a WebSocket ping: a sign of life (L-01). */
+void mux_heard(struct mux *mux, uint64_t now_ms);
+
 /* The transport is gone, or this side gives up: the session fails with status
  * (class SESSION) unless it has failed already. Returns what mux_status() then
  * is. No MUX_FAILED follows: the caller knows. With a go-away code other than 0

@@ -462,14 +462,26 @@ static bool receive(struct mux *mux, struct span *input,
     return false;
 }
 
+static void note_life(struct mux *mux)
+{
+    mux->missed = 0;
+    mux->silence_ms = mux_later(mux->now_ms, mux->config.ping_interval_ms);
+}
+
+void mux_heard(struct mux *mux, uint64_t now_ms)
+{
+    mux_observe(mux, now_ms);
+    note_life(mux);
+    INVARIANT_ALL(mux_invariant(mux));
+}
+
 bool mux_receive(struct mux *mux, uint64_t now_ms, struct span *input,
                  struct mux_event *event)
 {
     mux_observe(mux, now_ms);
     REQUIRE(input->length == 0 || input->bytes != NULL);
     if (input->length > 0) { /* any byte is a sign of life (L-01) */
-        mux->missed = 0;
-        mux->silence_ms = mux_later(now_ms, mux->config.ping_interval_ms);
+        note_life(mux);
     }
     bool happened = receive(mux, input, event);
 

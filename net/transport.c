@@ -360,6 +360,8 @@ static void take_bytes(struct transport *transport, uint8_t *bytes,
     gathered.count = 0;
     gathered.length = 0;
     transport->counters.bytes_in += length;
+    link_heard(transport->link,
+               loop_now_ms(transport_pool_loop(transport->pool)));
     while (ws_receive(&transport->ws, &bytes, &length, &event)) {
         switch (event.kind) {
         case WS_DATA:

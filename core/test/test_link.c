@@ -473,6 +473,25 @@ static void a_busy_link_is_never_killed(void **state)
     assert_int_equal(link_status(p->ends[SERVER].link), STATUS_OK);
 }
 
+/* The WebSocket's own bytes. */
+static void what_the_transport_heard_is_a_sign_of_life(void **state)
+{
+    struct link_config config;
+    struct pair *p = *state;
+
+    pair_end(p);
+    pair_config(&config, SERVER);
+    config.mux.ping_interval_ms = 5000;
+    pair_start(p, &config, NULL);
+    for (int i = 0; i < 100; i++) {
+        p->now_ms += 4000;
+        link_heard(p->ends[SERVER].link, p->now_ms);
+        link_tick(p->ends[SERVER].link, p->now_ms);
+    }
+    assert_int_equal(link_status(p->ends[SERVER].link), STATUS_OK);
+    assert_int_equal(link_deadline(p->ends[SERVER].link), p->now_ms + 5000);
+}
+
 static void an_open_that_nobody_answers_is_reset(void **state)
 {
     struct pair *p = *state;
@@ -740,6 +759,7 @@ static const struct CMUnitTest tests[] = {
     TEST("L-04", a_broken_frame_ends_the_session_with_one_go_away),
     TEST("L-01", a_silent_peer_loses_the_session_within_15_seconds),
     TEST("L-01", a_busy_link_is_never_killed),
+    TEST("L-01", what_the_transport_heard_is_a_sign_of_life),
     TEST("L-08,T34", an_open_that_nobody_answers_is_reset),
     TEST("AC-07", a_refused_offer_is_a_reset_for_its_client),
     TEST("L-09,T13", what_nobody_reads_is_freed_after_5_seconds),

@@ -287,6 +287,22 @@ static void any_byte_is_a_sign_of_life(void **state)
     script_forget(&s);
 }
 
+/* Bytes of what carries the session, which are no input of it. */
+static void what_was_heard_is_a_sign_of_life(void **state)
+{
+    struct script s;
+
+    (void)state;
+    start_pinging(&s);
+    for (int i = 0; i < 10; i++) {
+        script_wait(&s, 4999);
+        script_expect_silence(&s);
+        mux_heard(s.mux, s.now_ms);
+    }
+    assert_int_equal(mux_deadline(s.mux), s.now_ms + 5000);
+    script_end(&s);
+}
+
 static void a_peer_that_answers_pings_lives_for_ever(void **state)
 {
     struct script s;
@@ -769,6 +785,7 @@ static const struct CMUnitTest tests[] = {
     REQ("L-01,D25,AC-14", a_silent_peer_is_given_up_after_three_intervals),
     REQ("L-01", no_byte_is_no_sign_of_life),
     REQ("L-01,D25", any_byte_is_a_sign_of_life),
+    REQ("L-01", what_was_heard_is_a_sign_of_life),
     REQ("L-01,D24,D25", a_peer_that_answers_pings_lives_for_ever),
     REQ("L-01", a_late_tick_counts_one_interval),
     REQ("L-01", the_number_of_missed_intervals_is_a_knob),
