@@ -33,6 +33,8 @@ struct health health_of(const struct site *site)
         .server_lives = world->server_process.lives,
         .agent_lives = site->agent_process.lives,
         .serves = serves(site),
+        .session =
+            world->server == NULL ? 0 : server_session(world->server, site),
         .link = site->link != NULL ? socket_number(site->link) : 0,
     };
 }
@@ -110,7 +112,8 @@ bool health_is_unbroken(const struct health *health, const struct site *site)
     struct health now = health_of(site);
 
     if (!health->serves || !now.serves || health->port == 0 ||
-        now.port != health->port || now.server_lives != health->server_lives ||
+        now.port != health->port || now.session != health->session ||
+        now.server_lives != health->server_lives ||
         now.agent_lives != health->agent_lives || now.link != health->link ||
         (now.link != 0 && now.link == site->cut_link) ||
         !engine_was_good_since(site->engine, health->since_us)) {

@@ -17,6 +17,7 @@ struct health {
     uint32_t port; /* of the site's proxy; 0: none */
     uint64_t server_lives, agent_lives;
     bool serves;
+    uint64_t session;
     uint64_t link; /* socket_number(); 0: none */
 };
 

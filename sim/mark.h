@@ -86,7 +86,44 @@ enum fault_state {
     X(ASK_502, "... 502")                                                  \
     X(ASK_503, "... 503, subsystem")                                       \
     X(ASK_503_DAEMON, "... 503, daemon")                                   \
-    X(ASK_504, "... 504")
+    X(ASK_504, "... 504")                                                  \
+    X(LINK_BLOCKED, "a link took less than was to be sent")                \
+    X(WINDOW_USED_UP, "a stream's window was used up")                     \
+    X(FIN_FULL_WINDOW, "FIN came behind a full window")                    \
+    X(RST_CROSSES_FIN, "RST came after our FIN")                           \
+    X(RST_AFTER_FIN, "RST went out after a FIN")                           \
+    X(PING_CROSSES_PONG, "a ping went out in the turn of a pong")          \
+    X(PING_TIMEOUT, "a silent link was found")                             \
+    X(PROTOCOL_ERROR, "a session was ended for what its agent sent")       \
+    X(ABUSE, "... of which, for too many useless frames")                  \
+    X(EARLY_BYTES, "bytes came behind the upgrade's head")                 \
+    X(HEAD_LATE, "a head did not come in time")                            \
+    X(HEAD_TOO_LARGE, "a head was too large")                              \
+    X(UNAUTHORIZED, "a key was refused")                                   \
+    X(UNWELCOME, "a key was revoked during its upgrade")                   \
+    X(NO_ROOM, "an upgrade was answered with 503")                         \
+    X(SUCCESSOR_WAITS, "a session waited for its predecessor")             \
+    X(LISTEN_FAILED, "a session went on without a proxy")                  \
+    X(LISTEN_LATE, "a proxy came up after its session had closed")         \
+    X(PORT_AVOIDED, "a port in quarantine was not taken")                  \
+    X(PORT_REGAINED, "an agent got its last port again")                   \
+    X(ACCEPT_EXHAUSTED, "no descriptor for an accept")                     \
+    X(CLIENT_REFUSED, "a client was refused in words")                     \
+    X(SPILL_REFUSED, "no memory for a slow reader's bytes")                \
+    X(SESSION_REFUSED, "no memory for a session")                          \
+    X(FLUSH_WAITS, "a reset waited for bytes to arrive")                   \
+    X(FLUSH_LATE, "... and could not wait any longer")                     \
+    X(NOBODY_READS, "both ends had closed and nobody read")                \
+    X(DRAINED, "a server drained in time")                                 \
+    X(DRAIN_LATE, "a drain's time ran out")                                \
+    X(DRAIN_CUT, "a drain was cut short")                                  \
+    X(CRASH_BUSY, "a server crashed with live connections")                \
+    X(AGENT_LEFT, "an agent took its leave")                               \
+    X(AGENT_DRAINED, "our agent drained before it stopped")                \
+    X(ENGINE_UNREACHABLE, "our agent answered 502")                        \
+    X(POLICY_REFUSED, "our agent refused a request")                       \
+    X(ENGINE_REUSED, "a request went over a kept engine connection")       \
+    X(PREFACE_LATE, "a stream never said what it is for")
 
 enum met {
 #define X(name, text) MET_##name,

@@ -37,6 +37,8 @@ void server_jump_clock(struct server *server, int64_t by_ms); /* wall clock */
 
 /* The live proxy's port of a site's agent; 0: none (AC-02). */
 uint16_t server_port(const struct server *server, const struct site *site);
+/* The number of the current session, the first of a world is 1; 0: none. */
+uint64_t server_session(const struct server *server, const struct site *site);
 /* State of the current session, for sim_fault(). */
 enum fault_state server_state(const struct server *server,
                               const struct site *site);

@@ -653,6 +653,11 @@ bool socket_peer_gone(const struct socket *socket)
     return in->finished || socket->broken;
 }
 
+bool socket_is_broken(const struct socket *socket)
+{
+    return socket->broken;
+}
+
 size_t socket_unsent(const struct socket *socket)
 {
     return flow_in_flight(&socket->out);

@@ -97,6 +97,7 @@ void socket_reset(struct socket *socket); /* RST now; frees it */
 
 /* The peer's FIN or RST has come, though bytes may be unread (EPOLLRDHUP). */
 bool socket_peer_gone(const struct socket *socket);
+bool socket_is_broken(const struct socket *socket);
 /* Bytes sent that the other end's kernel does not have yet (SIOCOUTQ): those a
  * reset would lose. */
 size_t socket_unsent(const struct socket *socket);
