@@ -1,11 +1,10 @@
 /* ask.h: container lists asked of the server's API, against a model.
  *
  * An ask goes the way of GET /docker/containers: decided by the server
- * (server_route(): 400, 404, 503, 502 in that order), then fetched from the
- * engine through the agent's proxy: 503 when the engine cannot be reached or
- * breaks off, 500 when its answer cannot be read, 504 when it does not come in
- * time, else 200 and exactly that engine's list. The model is written from the
- * requirements (H-01, AC-09..AC-12), not from core/route.c.
+ * (server_route(): 400, 404, 503, 400, 502 in that order, else the agent's
+ * proxy), then the list is fetched through that proxy by a client of
+ * sim/client.h, who judges it. The model is written from the requirements
+ * (H-01, AC-09..AC-12), not from core/route.c.
  */
 #ifndef SIM_ASK_H
 #define SIM_ASK_H
@@ -25,8 +24,5 @@ enum ask_kind {
 
 struct asks *asks_new(struct world *world);
 void asks_start(struct asks *asks, const struct act *act);
-void asks_heal(struct asks *asks);
-uint32_t asks_live(const struct asks *asks);
-void asks_expect_done(struct asks *asks);
 
 #endif

@@ -82,11 +82,8 @@ enum fault_state {
     X(ASK_200, "a container list came")                                    \
     X(ASK_400, "... was answered 400")                                     \
     X(ASK_404, "... 404")                                                  \
-    X(ASK_500, "... 500")                                                  \
     X(ASK_502, "... 502")                                                  \
     X(ASK_503, "... 503, subsystem")                                       \
-    X(ASK_503_DAEMON, "... 503, daemon")                                   \
-    X(ASK_504, "... 504")                                                  \
     X(LINK_BLOCKED, "a link took less than was to be sent")                \
     X(WINDOW_USED_UP, "a stream's window was used up")                     \
     X(FIN_FULL_WINDOW, "FIN came behind a full window")                    \

@@ -17,8 +17,8 @@ void plain_agent_init(struct plain_agent *agent, struct site *site,
     agent->who = process->name;
     snprintf(agent->key, sizeof agent->key, "%s", key);
     agent->chance = chance_of(sim_seed(agent->sim), manner->purpose, index);
-    plain_draw_path(&agent->chance, &agent->there);
-    agent->back = agent->there;
+    agent->there = site->there;
+    agent->back = site->back;
     agent->pause_us = manner->pause_us;
     agent->dial_us = sim_now_us(agent->sim);
     task_init(&agent->task, agent->sim, plain_agent_run, agent);
