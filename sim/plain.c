@@ -8,20 +8,6 @@
 #define READ_SIZE 16384u
 #define HEAD_MAX 1024u
 
-void plain_draw_path(struct chance *chance, struct path *path)
-{
-    path_default(path);
-    path->latency_us = chance_size(chance, 150) * SIM_MS;
-    path->jitter_us = chance_in(chance, 1, 2) ? path->latency_us / 4 : 0;
-    path->rate = chance_in(chance, 1, 3)
-                     ? chance_between(chance, 192 * 1024, 32 * 1024 * 1024)
-                     : 0;
-    path->piece_max = chance_in(chance, 1, 4)
-                          ? (uint32_t)chance_between(chance, 512, 65536)
-                          : 0;
-    path->dead_us = chance_between(chance, 20, 90) * SIM_S;
-}
-
 size_t plain_head(char *head, size_t room, const char *key)
 {
     int length = snprintf(head, room,

@@ -29,9 +29,6 @@ struct plain {
     uint64_t blocked;             /* times that the socket took no more */
 };
 
-/* The conditions of an agent's link, drawn. */
-void plain_draw_path(struct chance *chance, struct path *path);
-
 /* Dial the server and send the upgrade, with this head. NULL: no descriptor.
  * Free it with plain_free(). */
 struct plain *plain_dial(struct process *process, const struct path *there,

@@ -74,8 +74,8 @@ static bool take_preface(struct relay *relay)
     plain_mux_read(mux_of(relay), stream, 1);
     relay->prefaced = true;
     relay->engine =
-        socket_connect(&site->agent_process, ADDRESS_ENGINE + site->index, NULL,
-                       NULL, engine_ready, relay);
+        socket_connect(&site->agent_process, ADDRESS_ENGINE + site->index,
+                       &site->local, &site->local, engine_ready, relay);
     if (relay->engine == NULL) {
         fail(relay);
     }

@@ -333,6 +333,11 @@ struct stub *stub_new(uint64_t seed, const struct remote_ops *ops)
     stub->sim = sim_new(&config);
     stub->ops = ops;
     stub->world = (struct world){.sim = stub->sim, .sites = &stub->site};
+    path_default(&stub->site.there);
+    stub->site.there.latency_us = 20 * SIM_MS;
+    stub->site.there.dead_us = 30 * SIM_S;
+    stub->site.back = stub->site.there;
+    path_default(&stub->site.local);
     stub->site.world = &stub->world;
     memcpy(stub->site.key, "ch_orthrus_", 11);
     memset(stub->site.key + 11, 'a', 64);
