@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "sim/content.h"
+#include "sim/health.h"
 #include "sim/message.h"
 #include "sim/request.h"
 #include "sim/server.h"
@@ -130,7 +131,7 @@ static struct remote_ways ways_of(const struct talk *talk)
     if (talk->peer == &site->world->clients_process) {
         return (struct remote_ways){.ends_well = true};
     }
-    return remote_ways(site->kind);
+    return health_ways(site);
 }
 
 /* A FIN came where the client's words were not at an end: somebody on the way

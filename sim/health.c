@@ -165,3 +165,20 @@ uint32_t health_kinds(const struct site *site)
     }
     return kinds;
 }
+
+struct remote_ways health_ways(const struct site *site)
+{
+    struct remote_ways all = {.filters = true, .ends_well = true};
+    uint32_t kinds = health_kinds(site);
+
+    for (uint32_t i = 0; i < REMOTE_KINDS; i++) {
+        struct remote_ways ways = remote_ways((enum remote_kind)i);
+        if ((kinds >> i & 1) != 0) {
+            all.filters = all.filters && ways.filters;
+            all.ends_well = all.ends_well && ways.ends_well;
+            all.one_request = all.one_request || ways.one_request;
+            all.may_break = all.may_break || ways.may_break;
+        }
+    }
+    return all;
+}

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sim/request.h"
 #include "sim/world.h"
 
 struct health {
@@ -30,5 +31,7 @@ bool health_server_died(const struct health *health, const struct site *site);
 bool health_is_prompt(const struct health *health, const struct site *site);
 /* Which kinds of agent have this site's agents ever been? One bit a kind. */
 uint32_t health_kinds(const struct site *site);
+/* What holds for all of these: bytes of one may come when the next is here. */
+struct remote_ways health_ways(const struct site *site);
 
 #endif

@@ -191,7 +191,9 @@ void plan_draw(struct plan *plan, uint64_t seed)
     plan->permutes = chance_in(chance, 1, 2);
     plan->rough = chance_in(chance, 4, 5);
     draw_weights(chance, draw.acts, ACT_KINDS);
-    draw_weights(chance, draw.remotes, REMOTE_GO);
+    draw_weights(chance, draw.remotes, REMOTE_KINDS);
+    draw.remotes[REMOTE_GO] = 0; /* not modelled; REMOTE_GO_RAW is */
+    draw.remotes[REMOTE_NAIVE] += 1;
     draw_weights(chance, draw.clients, CLIENT_KINDS);
     draw_weights(chance, draw.moods, ENGINE_MOODS);
     draw.moods[ENGINE_GOOD] = 0;

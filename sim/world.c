@@ -83,12 +83,17 @@ static void agent_forget(struct site *site)
     }
 }
 
+static void twin_kill(struct place *place);
+
 static void agent_start(struct site *site, enum remote_kind kind)
 {
     if (site->agent_process.alive) {
         return;
     }
     agent_forget(site); /* it has exited by itself */
+    if (site != &place_of(site)->twin && place_of(site)->twin.kind != kind) {
+        twin_kill(place_of(site)); /* engines ask the site for its kind */
+    }
     site->kind = kind;
     process_start(&site->agent_process);
     if (site != &place_of(site)->twin) {
@@ -470,6 +475,7 @@ static void run_audit(void *user)
 static void draw_path(struct chance *chance, uint64_t bytes, struct path *path)
 {
     uint64_t rate_least = 20000 + bytes / 10;
+    uint64_t least, most;
 
     path_default(path);
     path->latency_us = chance_size(chance, 500 * SIM_MS);
@@ -489,6 +495,11 @@ static void draw_path(struct chance *chance, uint64_t bytes, struct path *path)
     if (chance_in(chance, 2, 3)) {
         path->dead_us = SIM_S + chance_size(chance, 1000 * SIM_S);
     }
+    /* enough for the distance, and never seconds of it */
+    least = 2048 + bytes / 20 * (path->latency_us + path->jitter_us) / SIM_S;
+    most = path->rate > 0 ? path->rate / 2 + least : UINT32_MAX;
+    path->buffer = path->buffer < least ? (uint32_t)least : path->buffer;
+    path->buffer = path->buffer > most ? (uint32_t)most : path->buffer;
 }
 
 static void draw_local(struct chance *chance, uint64_t bytes,

@@ -1,0 +1,218 @@
+/* hostile.c: an agent with a good key that breaks a drawn rule at a drawn time,
+ * again and again. It owes its clients nothing, but the server owes everybody
+ * else that they do not notice (O16), and itself that it stays within bounds.
+ */
+#include "sim/naive.h"
+
+#include "sim/remote.h"
+#include "sim/server.h"
+
+#define FIRST_MOST_US (20 * SIM_S)
+#define NEXT_MOST_US (5 * SIM_S)
+#define FLOOD 1500u
+#define BODY_SIZE 32u
+#define UNKNOWN_ID 100000u
+
+struct remote {
+    struct plain_agent agent;
+    uint64_t strike_us;
+};
+
+struct blow { /* one illegal, or useless, frame; so many times */
+    uint8_t version, type;
+    uint16_t flags;
+    enum { ON_SESSION, ON_STREAM, ON_UNKNOWN, ON_OWN } id;
+    uint32_t length, body, times;
+};
+
+static const struct blow blows[] = {
+    {.version = 1, .type = PLAIN_DATA, .times = 1},
+    {.type = 9, .times = 1},
+    {.type = PLAIN_DATA, .id = ON_UNKNOWN, .length = 5, .body = 5, .times = 1},
+    {.type = PLAIN_WINDOW_UPDATE, .id = ON_UNKNOWN, .length = 5, .times = 1},
+    {.type = PLAIN_DATA, .id = ON_SESSION, .length = 1, .body = 1, .times = 1},
+    {.type = PLAIN_DATA, .id = ON_STREAM, .length = 0x7fffffff, .times = 1},
+    {.type = PLAIN_DATA, .id = ON_STREAM, .times = FLOOD},
+    {.type = PLAIN_DATA, .flags = PLAIN_FIN, .id = ON_STREAM, .times = 2},
+    {.type = PLAIN_DATA, .flags = PLAIN_SYN, .id = ON_STREAM, .times = 1},
+    {.type = PLAIN_DATA, .flags = 0xff00, .id = ON_STREAM, .times = 3},
+    {.type = PLAIN_WINDOW_UPDATE,
+     .id = ON_STREAM,
+     .length = UINT32_MAX,
+     .times = 2},
+    {.type = PLAIN_WINDOW_UPDATE, .id = ON_STREAM, .times = FLOOD},
+    {.type = PLAIN_WINDOW_UPDATE,
+     .flags = PLAIN_ACK,
+     .id = ON_STREAM,
+     .times = 9},
+    {.type = PLAIN_WINDOW_UPDATE,
+     .flags = PLAIN_RST,
+     .id = ON_STREAM,
+     .times = 2},
+    {.type = PLAIN_WINDOW_UPDATE, .flags = PLAIN_SYN, .id = ON_OWN, .times = 1},
+    {.type = PLAIN_WINDOW_UPDATE,
+     .flags = PLAIN_SYN,
+     .id = ON_OWN,
+     .times = FLOOD},
+    {.type = PLAIN_WINDOW_UPDATE,
+     .flags = PLAIN_SYN | PLAIN_RST,
+     .id = ON_OWN,
+     .times = FLOOD},
+    {.type = PLAIN_ECHO, .flags = PLAIN_SYN, .times = FLOOD},
+    {.type = PLAIN_ECHO, .flags = PLAIN_ACK, .length = 77, .times = 1},
+    {.type = PLAIN_ECHO, .flags = PLAIN_SYN, .id = ON_STREAM, .times = 1},
+    {.type = PLAIN_GO_AWAY, .times = 1},
+    {.type = PLAIN_GO_AWAY, .length = 1, .times = 1},
+    {.type = PLAIN_GO_AWAY, .id = ON_STREAM, .times = 1},
+};
+#define BLOWS ((uint32_t)(sizeof blows / sizeof *blows))
+
+static struct remote *remote_of(struct plain_agent *agent)
+{
+    return (struct remote *)agent;
+}
+
+static uint32_t id_of(const struct plain_mux *mux, const struct blow *blow,
+                      uint32_t turn)
+{
+    switch (blow->id) {
+    case ON_SESSION:
+        break;
+    case ON_STREAM:
+        return mux->streams != NULL ? mux->streams->id : UNKNOWN_ID;
+    case ON_UNKNOWN:
+        return UNKNOWN_ID;
+    case ON_OWN:
+        return 2 * turn + 1;
+    }
+    return 0;
+}
+
+static void strike_yamux(struct plain_agent *agent)
+{
+    static const uint8_t body[BODY_SIZE] = {1};
+    const struct blow *blow = &blows[chance_below(&agent->chance, BLOWS)];
+    struct plain_mux *mux = &agent->link->mux;
+
+    for (uint32_t i = 0; i < blow->times; i++) {
+        const struct plain_frame frame = {.version = blow->version,
+                                          .type = blow->type,
+                                          .flags = blow->flags,
+                                          .id = id_of(mux, blow, i),
+                                          .length = blow->length};
+        plain_mux_frame(mux, &frame, body, blow->body);
+    }
+}
+
+/* The WebSocket below: first bytes that no client may send. */
+static void strike_ws(struct plain_agent *agent)
+{
+    static const uint8_t firsts[] = {
+        PLAIN_FINAL | 0x40 | PLAIN_BINARY, /* a reserved bit */
+        PLAIN_FINAL | 3,                   /* a reserved opcode */
+        PLAIN_PING,                        /* a fragmented control frame */
+        PLAIN_FINAL | PLAIN_CONTINUATION,  /* of nothing */
+        PLAIN_FINAL | PLAIN_PONG,          /* legal, and useless */
+    };
+    static const uint8_t body[BODY_SIZE] = {0};
+    struct plain_ws *ws = &agent->link->ws;
+    uint8_t first =
+        firsts[chance_below(&agent->chance, (uint32_t)sizeof firsts)];
+    bool is_unmasked = chance_in(&agent->chance, 1, 8);
+
+    ws->client = !is_unmasked;
+    plain_ws_frame(ws, first, body, 3, NULL, 0);
+    ws->client = true;
+}
+
+static void strike_raw(struct plain_agent *agent)
+{
+    uint8_t bytes[BODY_SIZE];
+
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)chance_next(&agent->chance);
+    }
+    plain_bytes_add(&agent->link->ws.out, bytes, sizeof bytes);
+}
+
+static void strike(struct plain_agent *agent)
+{
+    const struct site *site = agent->site;
+    uint32_t kind = chance_below(&agent->chance, 16);
+
+    sim_fault(agent->sim, FAULT_HOSTILE,
+              server_state(site->world->server, site));
+    if (kind == 0) {
+        strike_raw(agent);
+    } else if (kind < 4) {
+        strike_ws(agent);
+    } else {
+        strike_yamux(agent);
+    }
+}
+
+static void dialled(struct plain_agent *agent)
+{
+    struct plain *link = agent->link;
+
+    link->mux.guilty = true;
+    link->ws.guilty = true;
+    remote_of(agent)->strike_us =
+        sim_now_us(agent->sim) + chance_size(&agent->chance, FIRST_MOST_US);
+}
+
+static uint64_t tick(struct plain_agent *agent)
+{
+    struct remote *remote = remote_of(agent);
+
+    if (!plain_agent_is_open(agent)) {
+        return SIM_NEVER;
+    }
+    if (sim_now_us(agent->sim) >= remote->strike_us) {
+        strike(agent);
+        remote->strike_us = sim_now_us(agent->sim) + SIM_MS +
+                            chance_size(&agent->chance, NEXT_MOST_US);
+    }
+    return remote->strike_us;
+}
+
+static const struct plain_manner hostile = {.purpose = "hostile",
+                                            .pause_us = SIM_S,
+                                            .pause_max_us = 15 * SIM_S,
+                                            .steady_us = 10 * SIM_S,
+                                            .pause_jitter = 50,
+                                            .dialled = dialled,
+                                            .event = naive_event,
+                                            .pump = naive_pump,
+                                            .tick = tick,
+                                            .lost = naive_lost};
+
+static struct remote *start(struct site *site, const char *key)
+{
+    struct remote *remote = sim_alloc(site->agent_process.sim, sizeof *remote);
+
+    plain_agent_init(&remote->agent, site, key, &hostile);
+    return remote;
+}
+
+static void stop(struct remote *remote)
+{
+    plain_agent_stop(&remote->agent);
+}
+
+static void forget(struct remote *remote)
+{
+    plain_agent_forget(&remote->agent);
+    sim_release(remote->agent.sim, remote);
+}
+
+static void expect_idle(struct remote *remote)
+{
+    (void)remote; /* it is thrown out before */
+}
+
+const struct remote_ops remote_hostile = {.start = start,
+                                          .stop = stop,
+                                          .forget = forget,
+                                          .expect_idle = expect_idle,
+                                          .may_break = true};
