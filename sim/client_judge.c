@@ -503,7 +503,9 @@ void client_judge_break(struct client *client)
 {
     if (socket_state(client->socket) == SOCKET_FAILED) {
         client_judge_error(client, "no connection");
-    } else if (client->reading < client->count && !client->is_told_close) {
+    } else if (client->is_told_close && client->message.taken == 0) {
+        return; /* as was said, and whole */
+    } else if (client->reading < client->count) {
         sim_met(client->world->sim, MET_CUT_BY_RESET);
         client_judge_error(client, "reset");
     } else if (client->count == 0 ||

@@ -209,7 +209,12 @@ static void operate(struct site *site, enum fault fault,
                     bool (*word)(struct server *, struct site *), bool gone)
 {
     fault_at(site, fault);
-    note_gone(site, word(site->world->server, site), gone);
+    bool done = word(site->world->server, site);
+    if (!done) {
+        sim_say(site->world->sim, "operator", "is refused for %s",
+                site->agent_process.name);
+    }
+    note_gone(site, done, gone);
 }
 
 /* ---- acts ---------------------------------------------------------------- */
