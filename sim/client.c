@@ -172,11 +172,12 @@ static bool send_requests(struct client *client)
 static bool send_garbage(struct client *client)
 {
     if (!client->has_source) {
+        bool is_bare = chance_in(&client->chance, 1, 2);
+        uint64_t key = chance_next(&client->chance);
+        uint64_t length = 8 + chance_size(&client->chance, 4096);
         source_begin(&client->source, client->amount);
-        source_print(&client->source, "%s",
-                     chance_in(&client->chance, 1, 2) ? "" : "\r\n");
-        source_body(&client->source, chance_next(&client->chance),
-                    chance_size(&client->chance, 4096) + 8, false);
+        source_print(&client->source, "%s", is_bare ? "" : "\r\n");
+        source_body(&client->source, key, length, false);
         client->has_source = true;
     }
     if (!client->is_finished &&

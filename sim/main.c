@@ -130,9 +130,18 @@ static int run_one(const struct options *options, const struct plan *plan)
     return EXIT_SUCCESS;
 }
 
+/* A sanitizer reserves address space by the terabyte. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED
+#endif
+#endif
+
 static void limit_memory(void)
 {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef IS_SANITIZED
     struct rlimit limit = {.rlim_cur = MEMORY_BYTES, .rlim_max = MEMORY_BYTES};
 
     (void)setrlimit(RLIMIT_AS, &limit);
