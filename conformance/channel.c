@@ -282,11 +282,12 @@ static bool is_stale(int fd)
 }
 
 /* A peer that dials may have waited for this case so long that it gave its
- * session up, and dialed again: what it has left in the queue is passed over. */
+ * session up, and dialed again: what it has left in the queue is passed over.
+ */
 static int take(const struct channel_target *target, uint64_t deadline,
                 char error[CHANNEL_ERROR])
 {
-    unsigned queued = BACKLOG; /* as many may wait from before */
+    unsigned queued = BACKLOG;        /* as many may wait from before */
     narrow(target, target->listener); /* for those that dial from now on */
     for (;;) { /* several processes may wait at the same listener */
         struct pollfd poll_fd = {.fd = target->listener, .events = POLLIN};

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/contract.h"
 #include "sim/content.h"
 #include "sim/engine.h"
 #include "sim/server.h"
@@ -77,6 +78,15 @@ static struct request *current(const struct client *client)
                                            : NULL;
 }
 
+/* The same where there is one. */
+static struct request *asked(const struct client *client)
+{
+    struct request *request = current(client);
+
+    REQUIRE(request != NULL);
+    return request;
+}
+
 static const char *what_of(const struct client *client)
 {
     const struct request *request = current(client);
@@ -132,7 +142,7 @@ static _Noreturn void fail_identity(const struct client *client,
     sim_fail(client->world->sim, "identity",
              "%s asked site %" PRIu32 " for request %" PRIu64
              " and got the answer \"%s\"",
-             client->name, client->site->index, current(client)->number, value);
+             client->name, client->site->index, asked(client)->number, value);
 }
 
 /* ---- heads --------------------------------------------------------------- */
@@ -159,7 +169,7 @@ static void met_status(const struct client *client, unsigned status)
 static void judge_engine_head(const struct client *client, unsigned status,
                               const char *engine)
 {
-    const struct request *request = current(client);
+    const struct request *request = asked(client);
     const struct message *message = &client->message;
     bool is_head = request->kind == REQUEST_PING_HEAD;
     char mine[40];
@@ -265,7 +275,7 @@ static void met_whole(const struct client *client)
 
 static void judge_length(const struct client *client)
 {
-    const struct request *request = current(client);
+    const struct request *request = asked(client);
     uint64_t answer = request->kind == REQUEST_PING_HEAD ? 0 : request->answer;
 
     if (client->message.body != answer) {

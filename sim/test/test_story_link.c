@@ -1,7 +1,8 @@
 /* Faults of the link, told. See sim/test/story.h. */
 #include "sim/test/story.h"
 
-/* clang-format off: a trace is not cut */
+/* Traces are not cut. clang-format must see its word alone: */
+/* clang-format off */
 static const struct story stories[] = {
     /* Nothing passes either way; both ends learn it by themselves. */
     STORY("L-01,AC-14",

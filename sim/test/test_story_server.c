@@ -1,7 +1,8 @@
 /* The server's own life, told. See sim/test/story.h. */
 #include "sim/test/story.h"
 
-/* clang-format off: a trace is not cut */
+/* Traces are not cut. clang-format must see its word alone: */
+/* clang-format off */
 static const struct story stories[] = {
     /* Who comes meanwhile is told why; then the process exits. */
     STORY("L-06,AC-05",

@@ -1,7 +1,8 @@
 /* The life of a session, told. See sim/test/story.h. */
 #include "sim/test/story.h"
 
-/* clang-format off: a trace is not cut */
+/* Traces are not cut. clang-format must see its word alone: */
+/* clang-format off */
 static const struct story stories[] = {
     /* An agent connects, a client is served, the agent takes its leave. */
     STORY("AC-01,AC-02,AC-13",

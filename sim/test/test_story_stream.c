@@ -1,7 +1,8 @@
 /* Bytes and ends, told. See sim/test/story.h. */
 #include "sim/test/story.h"
 
-/* clang-format off: a trace is not cut */
+/* Traces are not cut. clang-format must see its word alone: */
+/* clang-format off */
 static const struct story stories[] = {
     /* A body that is cut must not look whole. */
     STORY("AC-05,L-04",
