@@ -17,6 +17,8 @@
 #include "sim/engine.h"
 #include "sim/server.h"
 
+#define BULK_LEAST 65536u
+#define LATENCY_LEAST_US (3 * SIM_S)
 #define MEGABYTE (UINT64_C(1024) * 1024)
 /* A Go agent ends a stream that is half-closed for 5 minutes (a.4). */
 #define GO_PATIENCE_US (4 * 60 * SIM_S)
@@ -308,6 +310,49 @@ static void judge_close(const struct client *client)
     }
 }
 
+static bool is_bulk_there(const struct client *client)
+{
+    const struct client *other = client->all->list;
+
+    while (other != NULL && (other == client || other->site != client->site ||
+                             other->reading >= other->count ||
+                             other->message.taken < BULK_LEAST)) {
+        other = other->next;
+    }
+    return other != NULL;
+}
+
+/* How long the bytes that fill this path need to get out of it. */
+static uint64_t wait_us(const struct path *path)
+{
+    uint64_t us = path->latency_us + path->jitter_us;
+
+    return path->rate == 0 ? us : us + path->buffer * SIM_S / path->rate;
+}
+
+/* L-05: a ping on a connection of its own takes a few round trips, whatever
+ * else flows. */
+static void judge_latency(const struct client *client)
+{
+    const struct site *site = client->site;
+    uint64_t took_us = sim_now_us(client->world->sim) - client->health.since_us;
+    uint64_t bound_us = LATENCY_LEAST_US + 4 * wait_us(&site->there) +
+                        4 * wait_us(&site->back) + 8 * wait_us(&site->local);
+
+    if (client->kind != CLIENT_PING || !is_bulk_there(client) ||
+        !health_is_prompt(&client->health, site)) {
+        return;
+    }
+    sim_met(client->world->sim, MET_SMALL_WHILE_BULK);
+    if (took_us > bound_us) {
+        sim_fail(client->world->sim, "latency",
+                 "%s: %s took %" PRIu64 " ms beside bulk, at most %" PRIu64
+                 " are expected (L-05)",
+                 client->name, what_of(client), took_us / SIM_MS,
+                 bound_us / SIM_MS);
+    }
+}
+
 static void end_answer(struct client *client)
 {
     struct sim *sim = client->world->sim;
@@ -316,6 +361,7 @@ static void end_answer(struct client *client)
 
     if (client->is_from_engine && current(client) != NULL) {
         judge_length(client);
+        judge_latency(client);
         met_whole(client);
     }
     if (is_error) {
