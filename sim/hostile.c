@@ -9,6 +9,7 @@
 
 #define FIRST_MOST_US (20 * SIM_S)
 #define NEXT_MOST_US (5 * SIM_S)
+#define DOOM_US (90 * SIM_S) /* a stall, a pause, and a while */
 #define FLOOD 1500u
 #define BODY_SIZE 32u
 #define UNKNOWN_ID 100000u
@@ -16,6 +17,8 @@
 struct remote {
     struct plain_agent agent;
     uint64_t strike_us;
+    bool has_lied;    /* of a length: what follows may be taken for payload */
+    uint64_t doom_us; /* the session must be over by then; SIM_NEVER */
 };
 
 struct blow { /* one illegal, or useless, frame; so many times */
@@ -23,11 +26,12 @@ struct blow { /* one illegal, or useless, frame; so many times */
     uint16_t flags;
     enum { ON_SESSION, ON_STREAM, ON_UNKNOWN, ON_OWN } id;
     uint32_t length, body, times;
+    bool is_fatal; /* whatever streams there are */
 };
 
 static const struct blow blows[] = {
-    {.version = 1, .type = PLAIN_DATA, .times = 1},
-    {.type = 9, .times = 1},
+    {.version = 1, .type = PLAIN_DATA, .times = 1, .is_fatal = true},
+    {.type = 9, .times = 1, .is_fatal = true},
     {.type = PLAIN_DATA, .id = ON_UNKNOWN, .length = 5, .body = 5, .times = 1},
     {.type = PLAIN_WINDOW_UPDATE, .id = ON_UNKNOWN, .length = 5, .times = 1},
     {.type = PLAIN_DATA, .id = ON_SESSION, .length = 1, .body = 1, .times = 1},
@@ -60,10 +64,14 @@ static const struct blow blows[] = {
      .times = FLOOD},
     {.type = PLAIN_ECHO, .flags = PLAIN_SYN, .times = FLOOD},
     {.type = PLAIN_ECHO, .flags = PLAIN_ACK, .length = 77, .times = 1},
-    {.type = PLAIN_ECHO, .flags = PLAIN_SYN, .id = ON_STREAM, .times = 1},
+    {.type = PLAIN_ECHO,
+     .flags = PLAIN_SYN,
+     .id = ON_UNKNOWN,
+     .times = 1,
+     .is_fatal = true},
     {.type = PLAIN_GO_AWAY, .times = 1},
     {.type = PLAIN_GO_AWAY, .length = 1, .times = 1},
-    {.type = PLAIN_GO_AWAY, .id = ON_STREAM, .times = 1},
+    {.type = PLAIN_GO_AWAY, .id = ON_UNKNOWN, .times = 1, .is_fatal = true},
 };
 #define BLOWS ((uint32_t)(sizeof blows / sizeof *blows))
 
@@ -88,7 +96,8 @@ static uint32_t id_of(const struct plain_mux *mux, const struct blow *blow,
     return 0;
 }
 
-static void strike_yamux(struct plain_agent *agent)
+/* True: the server must end the session for it. */
+static bool strike_yamux(struct plain_agent *agent)
 {
     static const uint8_t body[BODY_SIZE] = {1};
     const struct blow *blow = &blows[chance_below(&agent->chance, BLOWS)];
@@ -102,10 +111,14 @@ static void strike_yamux(struct plain_agent *agent)
                                           .length = blow->length};
         plain_mux_frame(mux, &frame, body, blow->body);
     }
+    if (blow->type == PLAIN_DATA && blow->length > blow->body) {
+        remote_of(agent)->has_lied = true;
+    }
+    return blow->is_fatal;
 }
 
 /* The WebSocket below: first bytes that no client may send. */
-static void strike_ws(struct plain_agent *agent)
+static bool strike_ws(struct plain_agent *agent)
 {
     static const uint8_t firsts[] = {
         PLAIN_FINAL | 0x40 | PLAIN_BINARY, /* a reserved bit */
@@ -123,6 +136,7 @@ static void strike_ws(struct plain_agent *agent)
     ws->client = !is_unmasked;
     plain_ws_frame(ws, first, body, 3, NULL, 0);
     ws->client = true;
+    return is_unmasked || first != (PLAIN_FINAL | PLAIN_PONG);
 }
 
 static void strike_raw(struct plain_agent *agent)
@@ -139,15 +153,18 @@ static void strike(struct plain_agent *agent)
 {
     const struct site *site = agent->site;
     uint32_t kind = chance_below(&agent->chance, 16);
+    bool is_fatal = false;
 
     sim_fault(agent->sim, FAULT_HOSTILE,
               server_state(site->world->server, site));
     if (kind == 0) {
         strike_raw(agent);
-    } else if (kind < 4) {
-        strike_ws(agent);
+        remote_of(agent)->has_lied = true;
     } else {
-        strike_yamux(agent);
+        is_fatal = kind < 4 ? strike_ws(agent) : strike_yamux(agent);
+    }
+    if (is_fatal && !remote_of(agent)->has_lied) {
+        remote_of(agent)->doom_us = sim_now_us(agent->sim) + DOOM_US;
     }
 }
 
@@ -157,6 +174,8 @@ static void dialled(struct plain_agent *agent)
 
     link->mux.guilty = true;
     link->ws.guilty = true;
+    remote_of(agent)->doom_us = SIM_NEVER;
+    remote_of(agent)->has_lied = false;
     remote_of(agent)->strike_us =
         sim_now_us(agent->sim) + chance_size(&agent->chance, FIRST_MOST_US);
 }
@@ -168,12 +187,24 @@ static uint64_t tick(struct plain_agent *agent)
     if (!plain_agent_is_open(agent)) {
         return SIM_NEVER;
     }
+    if (remote->doom_us != SIM_NEVER) {
+        if (sim_now_us(agent->sim) < remote->doom_us) {
+            return remote->doom_us;
+        }
+        if (agent->site->cut_link != socket_number(agent->link->socket)) {
+            sim_fail(agent->sim, "tolerated",
+                     "%s broke a rule and its session lives", agent->who);
+        }
+        plain_agent_hang_up(agent, PLAIN_RESETS); /* nobody is there */
+        return SIM_NEVER;
+    }
     if (sim_now_us(agent->sim) >= remote->strike_us) {
         strike(agent);
         remote->strike_us = sim_now_us(agent->sim) + SIM_MS +
                             chance_size(&agent->chance, NEXT_MOST_US);
     }
-    return remote->strike_us;
+    return remote->doom_us < remote->strike_us ? remote->doom_us
+                                               : remote->strike_us;
 }
 
 static const struct plain_manner hostile = {.purpose = "hostile",
