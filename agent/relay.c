@@ -144,7 +144,11 @@ static void on_written(void *user, size_t length)
 static void on_half_closed(void *user)
 {
     struct relay *relay = user;
-    conn_half_closed(&relay->conn);
+    if (tcp_is_finished(&relay->tcp)) {
+        conn_finished(&relay->conn);
+    } else {
+        conn_half_closed(&relay->conn);
+    }
 }
 
 static void on_broken(void *user, int error)

@@ -94,7 +94,11 @@ static void on_written(void *user, size_t length)
 static void on_half_closed(void *user)
 {
     struct bridge *bridge = user;
-    conn_half_closed(&bridge->conn);
+    if (tcp_is_finished(&bridge->tcp)) {
+        conn_finished(&bridge->conn);
+    } else {
+        conn_half_closed(&bridge->conn);
+    }
 }
 
 static void on_broken(void *user, int error)

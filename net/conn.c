@@ -27,6 +27,12 @@ void conn_half_closed(struct conn *conn)
     transport_wake(conn->transport);
 }
 
+void conn_finished(struct conn *conn)
+{
+    link_finished(transport_link(conn->transport), conn->id);
+    transport_wake(conn->transport);
+}
+
 void conn_failed(struct conn *conn)
 {
     link_failed(transport_link(conn->transport), conn->id);

@@ -62,6 +62,7 @@ void conn_init(struct conn *conn, const struct conn_ops *ops,
 void conn_readable(struct conn *conn);
 void conn_written(struct conn *conn, size_t length);
 void conn_half_closed(struct conn *conn); /* EPOLLRDHUP, not read yet */
+void conn_finished(struct conn *conn);    /* an end of file is all there is */
 void conn_failed(struct conn *conn);
 /* The socket is closed: conn may be freed when this returns. */
 void conn_closed(struct conn *conn);

@@ -15,8 +15,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/contract.h"
@@ -267,11 +269,30 @@ static enum tcp_result end_input(struct tcp *tcp, enum tcp_result result)
     return result;
 }
 
-/* What recv() or splice() that returned received says about the input. */
+bool tcp_is_finished(struct tcp *tcp)
+{
+    /* recv() with MSG_PEEK would take an error away */
+    struct pollfd state = {.fd = tcp->fd, .events = POLLRDHUP};
+    int unread = 0;
+
+    if (tcp->phase != OPEN || !tcp->hung_up || tcp->lost ||
+        ioctl(tcp->fd, FIONREAD, &unread) != 0 || unread != 0 ||
+        poll(&state, 1, 0) != 1 || (state.revents & POLLRDHUP) == 0 ||
+        (state.revents & POLLERR) != 0) {
+        return false;
+    }
+    tcp->readable = false;
+    tcp->at_end = true;
+    return true;
+}
+
+/* What recv() or splice() that returned received says about the input. An end
+ * of file right behind the bytes is told with them: with no credit left nobody
+ * would come back for it. */
 static enum tcp_result judge_input(struct tcp *tcp, ssize_t received)
 {
     if (received > 0) {
-        return TCP_MORE;
+        return tcp_is_finished(tcp) ? TCP_FINISHED : TCP_MORE;
     }
     if (received == 0) {
         return end_input(tcp, tcp->lost ? TCP_FAILED : TCP_FINISHED);

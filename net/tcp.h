@@ -102,6 +102,10 @@ enum tcp_result tcp_read(struct tcp *tcp, uint8_t *bytes, size_t capacity,
 enum tcp_result tcp_move(struct tcp *tcp, int pipe, size_t capacity,
                          size_t *length);
 
+/* After half_closed(): an end of file is all that is left, and can be taken as
+ * told, also when no credit lets anybody read. */
+bool tcp_is_finished(struct tcp *tcp);
+
 /* Write: returns how many bytes were taken at once; the rest is in the spill
  * and reported by written(). The caller bounds the spill by its window. Once a
  * send has failed all is taken and dropped: the reading side tells what

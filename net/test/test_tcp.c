@@ -269,8 +269,44 @@ static void an_end_of_file_right_behind_data_is_not_missed(void **state)
     say(f, "last");
     shutdown(f->far, SHUT_WR);
     turn(f);
-    assert_int_equal(hear(f, "last"), TCP_MORE);
-    assert_int_equal(hear(f, ""), TCP_FINISHED);
+    assert_int_equal(hear(f, "last"), TCP_FINISHED);
+    stop(f);
+}
+
+/* Whoever has no credit left reads no more, and the end needs none. */
+static void an_end_of_file_can_be_had_without_reading(void **state)
+{
+    struct fixture *f = start(AF_UNIX);
+    uint8_t bytes[4];
+    size_t length;
+    (void)state;
+
+    say(f, "full");
+    turn(f);
+    assert_int_equal(tcp_read(&f->tcp, bytes, sizeof bytes, &length), TCP_MORE);
+    assert_false(tcp_is_finished(&f->tcp));
+    shutdown(f->far, SHUT_WR);
+    turn(f);
+    assert_int_equal(f->half_closed, 1);
+    assert_true(tcp_is_finished(&f->tcp));
+    stop(f);
+}
+
+static void unread_bytes_are_no_end_of_file(void **state)
+{
+    struct fixture *f = start(AF_INET);
+    uint8_t bytes[4];
+    size_t length;
+    (void)state;
+
+    say(f, "fulls");
+    shutdown(f->far, SHUT_WR);
+    turn(f);
+    assert_false(tcp_is_finished(&f->tcp));
+    assert_int_equal(tcp_read(&f->tcp, bytes, sizeof bytes, &length), TCP_MORE);
+    assert_int_equal(tcp_read(&f->tcp, bytes, sizeof bytes, &length),
+                     TCP_FINISHED);
+    assert_int_equal(length, 1);
     stop(f);
 }
 
@@ -528,8 +564,7 @@ static void an_end_of_file_survives_a_failing_send(void **state)
     assert_int_equal(write_some(f, "more"), 4);
     turn(f);
     assert_int_equal(f->broken, 1);
-    assert_int_equal(hear(f, "bye"), TCP_MORE);
-    assert_int_equal(hear(f, ""), TCP_FINISHED);
+    assert_int_equal(hear(f, "bye"), TCP_FINISHED);
     tcp_finish(&f->tcp);
     tcp_close(&f->tcp);
     WAIT_FOR(f, f->closed == 1);
@@ -761,6 +796,8 @@ static void a_connect_can_be_given_up(void **state)
 static const struct CMUnitTest tests[] = {
     REQ("T10,T12", bytes_and_their_end_are_read),
     REQ("T12", an_end_of_file_right_behind_data_is_not_missed),
+    REQ("L-03,T12", an_end_of_file_can_be_had_without_reading),
+    REQ("L-03,L-04", unread_bytes_are_no_end_of_file),
     REQ("T13", unread_bytes_do_not_spin_the_loop),
     REQ("L-09,T13", a_half_close_is_seen_without_reading),
     REQ("L-03,L-05,T8,T19",
