@@ -34,6 +34,7 @@ enum spec_class { SPEC_MUST, SPEC_SHOULD, SPEC_CHOICE };
 enum spec_flag {
     SPEC_SLOW = 1,      /* more than 10 s: only with --slow */
     SPEC_WEBSOCKET = 2, /* only over ws and wss */
+    SPEC_OPENS = 4,     /* about a stream that we open: not with --mirror */
 };
 
 struct spec_case {

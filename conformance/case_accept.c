@@ -263,6 +263,9 @@ static void syn_fin_with_payload(struct session *session)
 static void syn_fin(struct session *session)
 {
     uint32_t id = session_id(session, 1);
+    if (session->preface_length) {
+        spec_skip(session, "a stream that begins with a preface has input");
+    }
     session_send(session, WIRE_UPDATE, WIRE_SYN | WIRE_FIN, id, 0);
     session_expect_fin(session, id);
     warn_without_ack(session, id);
@@ -385,8 +388,8 @@ static void backlog(struct session *session)
 static void full_window_at_once(struct session *session)
 {
     uint32_t id = session_id(session, 1);
-    traffic_frame(session, WIRE_SYN, id, WIRE_WINDOW);
-    session_expect_pattern(session, id, WIRE_WINDOW);
+    traffic_frame(session, WIRE_SYN, id, session_window(session));
+    session_expect_pattern(session, id, session_window(session));
 }
 
 static void data_of_refused(struct session *session)

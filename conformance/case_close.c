@@ -235,7 +235,7 @@ static void flush_before_fin(struct session *session)
 {
     uint32_t id = session_command(session, "write %u", 300 * KIB);
     struct stream *stream = session_stream(session, id);
-    session_expect_pattern(session, id, WIRE_WINDOW);
+    session_expect_pattern(session, id, stream->granted);
     session_settle(session);
     if (stream->fins) {
         spec_fail(session, "FIN came before %llu bytes that wait for credit",

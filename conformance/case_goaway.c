@@ -57,10 +57,16 @@ static void opens_no_more(struct session *session)
 {
     static const char command[] = "open 1 0 echo -\n";
     uint32_t stream = session_id(session, 1);
-    traffic_open(session, stream);
+    if (!session->control) {
+        traffic_open(session, stream);
+    }
     goaway(session, 0);
     session_settle(session);
-    session_data(session, 0, stream, command, sizeof command - 1);
+    if (session->control) {
+        session_ask_open(session, 1, 0, "echo", "-");
+    } else {
+        session_data(session, 0, stream, command, sizeof command - 1);
+    }
     session_settle(session);
     if (session->opened) {
         spec_fail(session, "stream %u was opened after our GoAway(0)",
@@ -307,8 +313,8 @@ const struct spec_case case_goaway[] = {
      "GoAway(0); then its application wants a stream", "spec.md 43",
      SPEC_OPENER, SPEC_MUST, 0, 0, opens_no_more},
     {"G-03", "a stream that we open after our own GoAway(0)",
-     "GoAway(0); SYN, \"x\"", "spec.md 43 is silent", SPEC_ECHO, SPEC_CHOICE, 0,
-     0, open_after_own},
+     "GoAway(0); SYN, \"x\"", "spec.md 43 is silent", SPEC_ECHO, SPEC_CHOICE,
+     SPEC_OPENS, 0, open_after_own},
     {"G-04", "GoAway(1) ends the session", "00 03 0000 00000000 00000001",
      "spec.md 139", SPEC_ANY, SPEC_MUST, 0, 0, protocol_error},
     {"G-05", "GoAway(2) ends the session", "00 03 0000 00000000 00000002",

@@ -51,6 +51,7 @@ static void both_write(struct session *session)
     static uint8_t bytes[STREAMS * (WIRE_WINDOW + 16 * WIRE_HEADER)];
     static uint8_t pattern[WIRE_WINDOW];
     unsigned quiet_ms = session->slow ? 5000 : 1500;
+    uint32_t window = session_window(session);
     size_t length = 0;
     session_pattern(pattern, sizeof pattern, 0);
     for (uint32_t i = 1; i <= STREAMS; i++) {
@@ -60,13 +61,14 @@ static void both_write(struct session *session)
     for (uint32_t i = 1; i <= STREAMS; i++) {
         session_expect_open(session, session_id(session, i));
     }
-    for (size_t at = 0; at < WIRE_WINDOW; at += PIECE) {
+    for (uint32_t at = 0; at < window; at += PIECE) {
+        uint32_t piece = window - at < PIECE ? window - at : PIECE;
         for (uint32_t i = 1; i <= STREAMS; i++) {
             wire_encode(bytes + length,
                         (struct wire_frame){.stream = session_id(session, i),
-                                            .length = PIECE});
-            memcpy(bytes + length + WIRE_HEADER, pattern + at, PIECE);
-            length += WIRE_HEADER + PIECE;
+                                            .length = piece});
+            memcpy(bytes + length + WIRE_HEADER, pattern + at, piece);
+            length += WIRE_HEADER + piece;
         }
     }
     uint64_t begun = session_now_ms();
@@ -76,7 +78,8 @@ static void both_write(struct session *session)
     session_write(session, bytes + sent, length - sent);
     for (uint32_t i = 1; i <= STREAMS; i++) {
         uint32_t id = session_id(session, i);
-        session_expect_pattern(session, id, 4194304 + WIRE_WINDOW);
+        session_expect_pattern(session, id,
+                               session_stream(session, id)->granted);
         if (session_wait_credit(session, id, WIRE_WINDOW + 1) != SESSION_GOT) {
             spec_fail(session, "stream %u: what we sent was never read", id);
         }

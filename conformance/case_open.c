@@ -131,11 +131,12 @@ static void window_before_ack(struct session *session)
 {
     uint32_t id = ask_one(session, 1048576, "echo", "-");
     struct stream *stream = session_stream(session, id);
-    session_wait_data(session, id, WIRE_WINDOW);
+    session_wait_data(session, id, stream->granted);
     session_settle(session);
-    if (stream->received > WIRE_WINDOW) {
-        spec_fail(session, "%llu bytes came before our ACK; the window is %u",
-                  (unsigned long long)stream->received, WIRE_WINDOW);
+    if (stream->received > stream->granted) {
+        spec_fail(session, "%llu bytes came before our ACK; the window is %llu",
+                  (unsigned long long)stream->received,
+                  (unsigned long long)stream->granted);
     }
     session_send(session, WIRE_UPDATE, WIRE_ACK, id, 1048576);
     session_expect_pattern(session, id, 1048576);

@@ -140,9 +140,10 @@ static void flood(struct session *session)
 static void while_blocked(struct session *session)
 {
     uint32_t stream = session_id(session, 1);
+    uint64_t window = session_stream(session, stream)->granted;
     session_open(session, stream);
-    session_pour(session, stream, WIRE_WINDOW, 16384);
-    session_expect_pattern(session, stream, WIRE_WINDOW);
+    session_pour(session, stream, window, 16384);
+    session_expect_pattern(session, stream, window);
     session_pour(session, stream, 65536, 16384); /* cannot be echoed */
     session_expect_pong(session, 9);
 }
@@ -165,10 +166,10 @@ static uint64_t transport_buffers(void)
 
 static void behind_data(struct session *session)
 {
-    uint32_t stream = session_id(session, 1);
     const uint32_t credit = 16 * 1024 * 1024;
     uint64_t bound = WIRE_WINDOW + transport_buffers();
     session_narrow(session);
+    uint32_t stream = session_id(session, 1);
     session_send(session, WIRE_UPDATE, WIRE_SYN, stream, credit);
     if (session_wait_data(session, stream, 65536) != SESSION_GOT) {
         spec_fail(session, "the source sends nothing");

@@ -187,7 +187,7 @@ const struct spec_case case_reset[] = {
      "spec.md 114-116", SPEC_APP, SPEC_MUST, 0, 0, peer_resets},
     {"R-09", "streams that are reset at once leave room for others",
      "10000 times WU SYN, WU RST; a stream", "CVE-2023-44487", SPEC_ECHO,
-     SPEC_MUST, 0, 0, rapid},
+     SPEC_MUST, SPEC_OPENS, 0, rapid},
     {"R-10", "a reader is told of the reset", "1000 bytes unread, WU RST",
      "spec.md 114-116; rust-yamux says EOF", SPEC_APP, SPEC_MUST, 0, 0,
      reader_is_told},

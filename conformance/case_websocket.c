@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conformance/session.h"
+#include "conformance/session_internal.h"
 
 enum { FIN = 0x80, RSV1 = 0x40, CONTINUATION = 0, TEXT = 1, BINARY = 2 };
 enum { CLOSE = 8, PING = 9 };
@@ -9,8 +9,15 @@ enum { CLOSE = 8, PING = 9 };
 static void frame(struct session *session, unsigned first, const void *bytes,
                   size_t length)
 {
+    struct session_bytes shaped = {0};
+    if (session_is_shaped(session) && (first & 15) < CLOSE) {
+        session_shape(session, bytes, length, &shaped);
+        bytes = shaped.bytes;
+        length = shaped.length;
+    }
     channel_frame(session->channel, (uint8_t)first,
                   channel_is_websocket_client(session->channel), bytes, length);
+    free(shaped.bytes);
 }
 
 /* Data SYN with text, as bytes. */
@@ -205,6 +212,7 @@ static void one_message(struct session *session, uint32_t streams,
                         const char *key)
 {
     enum { PIECE = 16384 };
+    uint32_t window = session_window(session);
     size_t each = WIRE_HEADER + WIRE_WINDOW + 16 * WIRE_HEADER;
     uint8_t *bytes = calloc(streams, each);
     size_t length = 0;
@@ -217,19 +225,21 @@ static void one_message(struct session *session, uint32_t streams,
                                   .stream = session_id(session, i)};
         wire_encode(bytes + length, head);
         length += WIRE_HEADER;
-        for (uint32_t at = 0; at < WIRE_WINDOW; at += PIECE) {
+        for (uint32_t at = 0; at < window; at += PIECE) {
+            uint32_t piece = window - at < PIECE ? window - at : PIECE;
             wire_encode(
                 bytes + length,
-                (struct wire_frame){.stream = head.stream, .length = PIECE});
-            session_pattern(bytes + length + WIRE_HEADER, PIECE, at);
-            length += WIRE_HEADER + PIECE;
+                (struct wire_frame){.stream = head.stream, .length = piece});
+            session_pattern(bytes + length + WIRE_HEADER, piece, at);
+            length += WIRE_HEADER + piece;
         }
     }
     frame(session, FIN | BINARY, bytes, length);
     free(bytes);
     for (uint32_t i = 1; i <= streams; i++) {
         uint32_t id = session_id(session, i);
-        enum session_wait got = session_wait_data(session, id, WIRE_WINDOW);
+        session_stream(session, id)->grants = true;
+        enum session_wait got = session_wait_data(session, id, window);
         unsigned code = channel_seen(session->channel).close_code;
         if (got == SESSION_CLOSED && code == 1009) {
             spec_choice(session, key, "closed 1009");
@@ -241,7 +251,7 @@ static void one_message(struct session *session, uint32_t streams,
                       "%s with code %u instead of 1009",
                       length, session_ending(session), code);
         }
-        session_expect_pattern(session, id, WIRE_WINDOW);
+        session_expect_pattern(session, id, window);
     }
     spec_choice(session, key, "accepted");
 }

@@ -23,7 +23,7 @@ static void full_window(struct session *session)
 {
     uint32_t id = session_id(session, 1);
     traffic_open(session, id);
-    traffic_frame(session, 0, id, WIRE_WINDOW);
+    traffic_frame(session, 0, id, session_window(session));
     expect_not_reset(session, id);
 }
 
@@ -33,7 +33,7 @@ static void small_frames(struct session *session)
     for (uint32_t i = 0; i < 2; i++) {
         uint32_t id = session_id(session, i + 1);
         traffic_open(session, id);
-        session_pour(session, id, WIRE_WINDOW, sizes[i]);
+        session_pour(session, id, session_window(session), sizes[i]);
         expect_not_reset(session, id);
     }
 }
@@ -79,7 +79,7 @@ static void one_byte_too_many(struct session *session)
 static void too_much_at_once(struct session *session)
 {
     uint32_t id = session_id(session, 1);
-    traffic_frame(session, WIRE_SYN, id, WIRE_WINDOW + 1);
+    traffic_frame(session, WIRE_SYN, id, session_window(session) + 1);
     expect_refused(session, "overrun-syn", id);
 }
 
@@ -230,15 +230,16 @@ static void no_update_after_fin(struct session *session)
 {
     uint32_t id = session_id(session, 1);
     struct stream *stream = session_stream(session, id);
+    uint64_t window = stream->granted;
     session_open(session, id);
-    session_pour(session, id, WIRE_WINDOW, 16384);
-    session_expect_pattern(session, id, WIRE_WINDOW);
+    session_pour(session, id, window, 16384);
+    session_expect_pattern(session, id, window);
     session_pour(session, id, 200000, 16384); /* waits there for our credit */
     session_send(session, WIRE_UPDATE, WIRE_FIN, id, 0);
     session_settle(session);
     unsigned before = stream->updates;
     session_send(session, WIRE_UPDATE, 0, id, 200000);
-    session_expect_pattern(session, id, WIRE_WINDOW + 200000);
+    session_expect_pattern(session, id, window + 200000);
     session_expect_fin(session, id);
     session_settle(session);
     if (stream->updates > before) {
@@ -292,7 +293,7 @@ static void growth(struct session *session)
 static void exhaust_window(struct session *session, uint32_t id)
 {
     session_open(session, id);
-    session_wait_data(session, id, WIRE_WINDOW);
+    session_wait_data(session, id, session_stream(session, id)->granted);
     session_settle(session);
 }
 
@@ -301,11 +302,12 @@ static void fills_window(struct session *session)
     uint32_t id = session_id(session, 1);
     struct stream *stream = session_stream(session, id);
     exhaust_window(session, id);
-    if (stream->received > WIRE_WINDOW) {
-        spec_fail(session, "%llu bytes came into a window of %u",
-                  (unsigned long long)stream->received, WIRE_WINDOW);
+    if (stream->received > stream->granted) {
+        spec_fail(session, "%llu bytes came into a window of %llu",
+                  (unsigned long long)stream->received,
+                  (unsigned long long)stream->granted);
     }
-    session_expect_pattern(session, id, WIRE_WINDOW);
+    session_expect_pattern(session, id, stream->granted);
     session_expect_alive(session);
 }
 
@@ -363,24 +365,26 @@ static void empty_update(struct session *session)
 static void credit_before_ack(struct session *session)
 {
     uint32_t id = session_id(session, 1);
+    uint64_t window = session_stream(session, id)->granted;
     session_cork(session);
     session_open(session, id);
     session_send(session, WIRE_UPDATE, 0, id, WIRE_WINDOW);
     session_uncork(session);
-    traffic_stall(session, id, 3 * WIRE_WINDOW, 2 * WIRE_WINDOW);
+    traffic_stall(session, id, 3 * WIRE_WINDOW, window + WIRE_WINDOW);
 }
 
 static void credit_after_fin(struct session *session)
 {
     uint32_t id = session_id(session, 1);
+    uint64_t window = session_stream(session, id)->granted;
     session_open(session, id);
-    session_pour(session, id, WIRE_WINDOW, 16384);
-    session_expect_pattern(session, id, WIRE_WINDOW);
+    session_pour(session, id, window, 16384);
+    session_expect_pattern(session, id, window);
     session_pour(session, id, HALF, 16384);
     session_send(session, WIRE_UPDATE, WIRE_FIN, id, 0);
     session_settle(session);
     session_send(session, WIRE_UPDATE, 0, id, HALF);
-    session_expect_pattern(session, id, WIRE_WINDOW + HALF);
+    session_expect_pattern(session, id, window + HALF);
     session_expect_fin(session, id);
 }
 
@@ -493,8 +497,9 @@ static void much_credit(struct session *session)
 static void large_update(struct session *session)
 {
     uint32_t id = session_id(session, 1);
+    struct stream *stream = session_stream(session, id);
     session_send(session, WIRE_UPDATE, WIRE_SYN, id, 15 * MIB);
-    session_expect_pattern(session, id, 15 * MIB + WIRE_WINDOW);
+    session_expect_pattern(session, id, stream->granted);
     session_expect_alive(session);
 }
 

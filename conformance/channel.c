@@ -588,11 +588,22 @@ void channel_wait(struct channel *channel, bool to_read, bool to_write,
         return;
     }
     to_write = to_write || channel_unsent(channel);
-    struct pollfd poll_fd = {
-        .fd = channel->fd,
-        .events = (short)((to_read ? POLLIN : 0) | (to_write ? POLLOUT : 0))};
-    poll(&poll_fd, 1, (int)timeout_ms);
+    struct pollfd fds[2] = {
+        {.fd = channel->fd,
+         .events = (short)((to_read ? POLLIN : 0) | (to_write ? POLLOUT : 0))},
+        {.fd = channel->also - 1, .events = POLLIN}};
+    poll(fds, channel->also ? 2 : 1, (int)timeout_ms);
     channel_flush(channel);
+}
+
+void channel_also(struct channel *channel, int fd)
+{
+    channel->also = fd + 1;
+}
+
+int channel_fd(const struct channel *channel)
+{
+    return channel->fd;
 }
 
 const char *channel_trouble(const struct channel *channel)

@@ -80,6 +80,10 @@ bool channel_unsent(const struct channel *channel);
 void channel_wait(struct channel *channel, bool to_read, bool to_write,
                   unsigned timeout_ms);
 
+/* A wait ends too when this can be read; -1: no more. Not closed with it. */
+void channel_also(struct channel *channel, int fd);
+int channel_fd(const struct channel *channel);
+
 const char *channel_trouble(const struct channel *channel);
 
 /* ---- WebSocket only (RFC 6455) ---- */

@@ -17,6 +17,7 @@ struct channel_bytes { /* a FIFO that grows */
 
 struct channel {
     int fd;
+    int also; /* plus one; 0: nothing */
     SSL_CTX *context;
     SSL *tls;
     struct channel_bytes out; /* to be written, as on the wire */

@@ -38,6 +38,12 @@ static const char usage[] =
     "  --header 'N: V'     of the WebSocket request; may be repeated\n"
     "  --ca-file FILE      PEM, instead of the system's roots (wss)\n"
     "  --cert-file FILE    PEM chain and key, to listen with wss\n"
+    "  --stream-preface HEX  bytes that every stream begins with, ours and "
+    "theirs\n"
+    "  --control URL       the command open goes here, a connection each, and\n"
+    "                      not over a stream: tcp:// or unix://\n"
+    "  --mirror            the peer takes no stream: it is asked through\n"
+    "                      --control to open those that a case is about\n"
     "  --pid PID           of the peer, for cases that look at its memory\n"
     "  --peer-log FILE     what the started peer prints goes here\n"
     "\n"
@@ -68,6 +74,7 @@ struct options {
     const char *output;
     const char *patterns[PATTERNS_MAX];
     unsigned pattern_count;
+    struct channel_target control;
     enum report_format format;
     bool list;
     bool modes_given;
@@ -118,6 +125,36 @@ static bool parse_modes(struct options *options, const char *text)
     return true;
 }
 
+static bool parse_preface(struct options *options, const char *text)
+{
+    struct runner_options *runner = &options->runner;
+    size_t length = strlen(text);
+    if (length == 0 || length % 2 || length > 2 * RUNNER_PREFACE_MAX ||
+        strspn(text, "0123456789abcdefABCDEF") < length) {
+        return complain("--stream-preface", text,
+                        "1 to 64 bytes in hexadecimal are wanted");
+    }
+    runner->preface_length = length / 2;
+    for (size_t i = 0; i < length / 2; i++) {
+        char digits[3] = {text[2 * i], text[2 * i + 1], '\0'};
+        runner->preface[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    return true;
+}
+
+static bool parse_control(struct options *options, const char *url)
+{
+    char error[CHANNEL_ERROR];
+    if (!channel_parse(&options->control, url, error)) {
+        return complain("--control", url, error);
+    }
+    if (options->control.scheme >= CHANNEL_WS) {
+        return complain("--control", url, "tcp:// or unix:// is wanted");
+    }
+    options->runner.control = &options->control;
+    return true;
+}
+
 enum option_id {
     CONNECT = 256,
     LISTEN,
@@ -127,6 +164,9 @@ enum option_id {
     HEADER,
     CA_FILE,
     CERT_FILE,
+    STREAM_PREFACE,
+    CONTROL,
+    MIRROR,
     PID,
     PEER_LOG,
     CASE,
@@ -155,6 +195,9 @@ static const struct option_name {
                     {"header", true, HEADER},
                     {"ca-file", true, CA_FILE},
                     {"cert-file", true, CERT_FILE},
+                    {"stream-preface", true, STREAM_PREFACE},
+                    {"control", true, CONTROL},
+                    {"mirror", false, MIRROR},
                     {"pid", true, PID},
                     {"peer-log", true, PEER_LOG},
                     {"case", true, CASE},
@@ -270,6 +313,13 @@ static bool take_option(struct options *options, enum option_id option,
     case OUTPUT:
         options->output = value;
         return true;
+    case STREAM_PREFACE:
+        return parse_preface(options, value);
+    case CONTROL:
+        return parse_control(options, value);
+    case MIRROR:
+        runner->mirrors = true;
+        return true;
     case CUT:
         runner->cuts = true;
         return true;
@@ -332,6 +382,11 @@ static bool choose_target(struct options *options)
     if (runner->target.listens && runner->target.scheme == CHANNEL_WSS &&
         !runner->target.cert_file) {
         fprintf(stderr, "yamuxspec: --listen wss:// wants --cert-file FILE\n");
+        return false;
+    }
+    if (runner->mirrors && !runner->control) {
+        fprintf(stderr, "yamuxspec: --mirror wants --control URL, where the "
+                        "peer is asked to open\n");
         return false;
     }
     if (!options->modes_given) {

@@ -63,6 +63,15 @@ static void on_signal(int number)
     stopped = 1;
 }
 
+/* A case that needs no stream of ours, or has its own way to ask, is as ever.
+ */
+static bool is_mirrored(const struct runner_options *options,
+                        const struct spec_case *row)
+{
+    return options->mirrors && row->mode != SPEC_ANY &&
+           row->mode != SPEC_OPENER;
+}
+
 /* ---- in the case's process ---- */
 
 static _Noreturn void play(const struct runner_options *options,
@@ -78,6 +87,10 @@ static _Noreturn void play(const struct runner_options *options,
         .peer_pid = peer_pid,
         .cuts = options->cuts,
         .timeout_ms = options->timeout_ms,
+        .preface = options->preface,
+        .preface_length = options->preface_length,
+        .control = options->control,
+        .mirror = is_mirrored(options, row) ? mode_names[row->mode] : NULL,
         .grace_ms = options->timeout_ms / GRACE_PART,
         .answers_pings = true};
     char error[CHANNEL_ERROR] = "";
@@ -130,6 +143,11 @@ static const char *reason_to_skip(const struct runner_options *options,
     }
     if (row->flags & SPEC_WEBSOCKET && options->target.scheme < CHANNEL_WS) {
         return "only over ws:// and wss://";
+    }
+    /* group O is about nothing else */
+    if (is_mirrored(options, row) &&
+        (row->flags & SPEC_OPENS || row->id[0] == 'O')) {
+        return "about a stream that we open; the peer takes none";
     }
     if (row->flags & SPEC_SLOW && !options->slow) {
         return "slow; runs with --slow";

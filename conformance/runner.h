@@ -11,6 +11,7 @@
 #include "conformance/report.h"
 
 #define RUNNER_JOBS_MAX 16u
+#define RUNNER_PREFACE_MAX 64u
 
 struct runner_options {
     struct channel_target target; /* port 0, no path: chosen for each peer */
@@ -18,6 +19,10 @@ struct runner_options {
     const char *peer_log;         /* its output; NULL: dropped */
     unsigned modes;               /* bit of each enum spec_mode that is there */
     bool client;                  /* our yamux role */
+    uint8_t preface[RUNNER_PREFACE_MAX]; /* how every stream begins */
+    size_t preface_length;
+    const struct channel_target *control; /* where commands go, or NULL */
+    bool mirrors; /* the peer opens the streams of cases, asked there */
     uint64_t seed;
     bool cuts;
     bool slow;

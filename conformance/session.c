@@ -61,8 +61,11 @@ uint64_t session_peer_memory(const struct session *session)
     return kib;
 }
 
-uint32_t session_id(const struct session *session, uint32_t n)
+uint32_t session_id(struct session *session, uint32_t n)
 {
+    if (session->mirror) {
+        return session_mirror_id(session, n);
+    }
     return session->client ? 2 * n - 1 : 2 * n;
 }
 
@@ -99,7 +102,7 @@ bool session_read(struct session *session)
 }
 
 /* Writes once what can be; false: no room. */
-static bool write_some(struct session *session, const uint8_t **bytes,
+static bool write_wire(struct session *session, const uint8_t **bytes,
                        size_t *length)
 {
     size_t count = *length < WRITE_AT_ONCE ? *length : WRITE_AT_ONCE;
@@ -124,6 +127,37 @@ static bool write_some(struct session *session, const uint8_t **bytes,
     return true;
 }
 
+/* The same; bytes that were shaped wait until there is room. */
+static bool write_some(struct session *session, const uint8_t **bytes,
+                       size_t *length)
+{
+    struct session_bytes *shaped = &session->books->shaped;
+    if (!session_is_shaped(session)) {
+        return write_wire(session, bytes, length);
+    }
+    if (shaped->length == 0) {
+        size_t count = *length < WRITE_AT_ONCE ? *length : WRITE_AT_ONCE;
+        session_shape(session, *bytes, count, shaped);
+        *bytes += count;
+        *length -= count;
+    }
+    const uint8_t *rest = shaped->bytes;
+    size_t left = shaped->length;
+    bool moved = left == 0 || write_wire(session, &rest, &left);
+    if (left) {
+        memmove(shaped->bytes, rest, left);
+    }
+    shaped->length = left;
+    return moved;
+}
+
+/* Nothing that the case sent is still here. */
+static bool is_written(const struct session *session)
+{
+    return session->books->shaped.length == 0 &&
+           !channel_unsent(session->channel);
+}
+
 /* All of it, reading meanwhile. */
 static void write_all(struct session *session, const uint8_t *bytes,
                       size_t length)
@@ -131,8 +165,9 @@ static void write_all(struct session *session, const uint8_t *bytes,
     struct session_books *books = session->books;
     books->moved_at_ms = session_now_ms();
     while (!session->closed && !books->unwritable &&
-           (length || channel_unsent(session->channel))) {
-        if (length && write_some(session, &bytes, &length)) {
+           (length || !is_written(session))) {
+        bool ours = length || books->shaped.length;
+        if (ours && write_some(session, &bytes, &length)) {
             continue;
         }
         if (session_read(session)) {
@@ -142,7 +177,7 @@ static void write_all(struct session *session, const uint8_t *bytes,
             spec_hung(session, "the peer takes no more bytes, for %u ms",
                       session->timeout_ms);
         }
-        channel_wait(session->channel, true, length > 0, 20);
+        channel_wait(session->channel, true, ours, 20);
     }
 }
 
@@ -151,7 +186,7 @@ void session_flush_replies(struct session *session)
     struct session_books *books = session->books;
     if (books->replies.length == 0 || books->corked || books->out.have ||
         books->out.body_left || books->unwritable || session->closed ||
-        channel_unsent(session->channel)) {
+        !is_written(session)) {
         return;
     }
     const uint8_t *bytes = books->replies.bytes;
@@ -165,7 +200,8 @@ void session_flush_replies(struct session *session)
     /* a reply that was cut stays at the head, and nothing may overtake it */
     memmove(books->replies.bytes, bytes, length);
     books->replies.length = length;
-    if (length && (books->out.have || books->out.body_left)) {
+    if ((length && (books->out.have || books->out.body_left)) ||
+        books->shaped.length) {
         struct session_bytes rest = books->replies;
         books->replies = (struct session_bytes){0};
         write_all(session, rest.bytes, rest.length);
@@ -274,7 +310,8 @@ size_t session_push(struct session *session, const void *bytes, size_t length,
     const uint8_t *rest = bytes;
     size_t left = length;
     uint64_t deadline = session_now_ms() + timeout_ms;
-    while (left && !session->books->unwritable) {
+    while ((left || session->books->shaped.length) &&
+           !session->books->unwritable) {
         if (!write_some(session, &rest, &left)) {
             uint64_t now = session_now_ms();
             if (now >= deadline) {
@@ -306,7 +343,7 @@ enum session_wait session_wait(struct session *session, unsigned ms,
         if (now >= deadline) {
             return SESSION_TIMEOUT;
         }
-        if (!session_read(session)) {
+        if (!session_read(session) && !session_control_read(session)) {
             channel_wait(session->channel, true,
                          session->books->replies.length > 0,
                          (unsigned)(deadline - now));
@@ -478,6 +515,7 @@ void session_sleep(struct session *session, unsigned ms)
 
 static void forget_all(struct session *session)
 {
+    session_control_free(session);
     session_books_free(session->books);
     free(session->pong_opaques);
     free(session->opened_ids);

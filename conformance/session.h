@@ -48,17 +48,26 @@ struct stream {
     uint64_t granted; /* WIRE_WINDOW + our deltas */
     uint64_t overrun; /* bytes that came beyond granted */
     bool grants;      /* yours to set: give back what was received */
+    /* the preface */
+    bool prefaced;         /* the peer gets one on this stream */
+    uint64_t preface_left; /* bytes of it that are still to go out */
+    uint64_t preface_seen; /* bytes of the peer's that have come */
 };
 
 struct session {
     /* settings; the case may change the last four */
     struct channel_target *target;
-    bool client;         /* our yamux role */
-    bool slow;           /* --slow: long waits are allowed */
-    uint64_t seed;       /* state of session_random */
-    int peer_pid;        /* 0: unknown */
-    bool cuts;           /* session_write cuts at random places */
-    unsigned timeout_ms; /* T */
+    bool client;            /* our yamux role */
+    bool slow;              /* --slow: long waits are allowed */
+    uint64_t seed;          /* state of session_random */
+    int peer_pid;           /* 0: unknown */
+    bool cuts;              /* session_write cuts at random places */
+    unsigned timeout_ms;    /* T */
+    const uint8_t *preface; /* how every stream begins */
+    size_t preface_length;
+    const struct channel_target *control; /* where commands go; NULL: none */
+    const char *mirror; /* what a stream does that the peer opens in place of
+                         * ours; NULL: we open them */
     unsigned grace_ms;
     bool answers_pings; /* true at first */
     bool grants;        /* every stream: give back what was received */
@@ -86,9 +95,13 @@ struct session {
 /* ---- ids; the tester's role decides the parity ---- */
 
 /* The nth id (from 1) that we may open: 1, 3, 5… or 2, 4, 6… */
-uint32_t session_id(const struct session *session, uint32_t n);
+uint32_t session_id(struct session *session, uint32_t n);
 /* The nth id that only the peer may open: 2, 4, 6… or 1, 3, 5… */
 uint32_t session_foreign_id(const struct session *session, uint32_t n);
+
+/* What a peer takes on a fresh stream of ours, bytes: WIRE_WINDOW, without the
+ * preface. A stream's `granted` is the same for the other direction. */
+uint32_t session_window(const struct session *session);
 
 /* ---- sending; all fail the case when T passes without progress; all are
  * silently dropped once the connection has ended ---- */

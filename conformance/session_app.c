@@ -6,6 +6,17 @@
 
 #include "conformance/session_internal.h"
 
+/* An id that no case uses, for the books of an answer. */
+#define BESIDE 0x40000000u
+
+static uint32_t beside(struct session *session, const char *line, size_t length)
+{
+    uint32_t n = BESIDE - ++session->books->asked;
+    uint32_t stream = session->client ? 2 * n - 1 : 2 * n;
+    session_control_send(session, stream, line, length);
+    return stream;
+}
+
 uint32_t session_command(struct session *session, const char *format, ...)
 {
     char line[128];
@@ -14,6 +25,9 @@ uint32_t session_command(struct session *session, const char *format, ...)
     int length = vsnprintf(line, sizeof line - 1, format, arguments);
     va_end(arguments);
     line[length++] = '\n';
+    if (session->control && !session->mirror) {
+        return beside(session, line, (size_t)length);
+    }
     uint32_t stream = session_id(session, ++session->books->commands);
     session_cork(session);
     session_open(session, stream);
@@ -73,8 +87,14 @@ uint64_t session_answer(struct session *session, uint32_t id, uint64_t offset,
 uint32_t session_ask_open(struct session *session, unsigned count,
                           uint64_t bytes, const char *then, const char *label)
 {
-    return session_command(session, "open %u %llu %s %s", count,
-                           (unsigned long long)bytes, then, label);
+    char line[128];
+    int length = snprintf(line, sizeof line, "open %u %llu %s %s\n", count,
+                          (unsigned long long)bytes, then, label);
+    if (session->control) {
+        return beside(session, line, (size_t)length);
+    }
+    line[length - 1] = '\0';
+    return session_command(session, "%s", line);
 }
 
 struct session_report session_ask_report(struct session *session,

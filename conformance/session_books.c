@@ -36,6 +36,8 @@ void session_books_free(struct session_books *books)
     free(books->slots);
     free(books->replies.bytes);
     free(books->held.bytes);
+    free(books->shaped.bytes);
+    free(books->mirrored);
     free(books);
 }
 
@@ -95,8 +97,9 @@ struct stream *session_stream(struct session *session, uint32_t id)
     }
     struct stream *stream = get(calloc(1, sizeof *stream));
     stream->id = id;
-    stream->credit = WIRE_WINDOW;
-    stream->granted = WIRE_WINDOW;
+    bool own = session_is_own(session, id);
+    stream->credit = own ? session_window(session) : WIRE_WINDOW;
+    stream->granted = WIRE_WINDOW - (own ? 0 : session->preface_length);
     stream->hash = SESSION_HASH;
     stream->pattern = true;
     *slot = stream;
@@ -209,7 +212,9 @@ static struct stream *received_on_stream(struct session *session,
     if (frame.flags & WIRE_SYN && stream->syns++ == 0) {
         list(&session->opened_ids, &session->opened, frame.stream);
     }
-    stream->acks += (frame.flags & WIRE_ACK) != 0;
+    /* in a mirror, the peer's SYN stands for its ACK */
+    unsigned ack = session->mirror ? WIRE_ACK | WIRE_SYN : WIRE_ACK;
+    stream->acks += (frame.flags & ack) != 0;
     if (frame.type == WIRE_UPDATE && !(frame.flags & WIRE_RST)) {
         stream->credit += frame.length;
         stream->updates += frame.length > 0;
@@ -317,6 +322,30 @@ static void received_body(struct session *session, struct stream *stream,
     }
 }
 
+/* The bytes that belong to the preface of a stream that the peer opened. */
+static size_t received_preface(struct session *session, struct stream *stream,
+                               const uint8_t *bytes, size_t length)
+{
+    size_t count = session->preface_length - (size_t)stream->preface_seen;
+    count = length < count ? length : count;
+    if (session_is_own(session, stream->id) || count == 0) {
+        return 0;
+    }
+    if (memcmp(session->preface + stream->preface_seen, bytes, count) != 0) {
+        spec_fail(session, "stream %u does not begin with the preface",
+                  stream->id);
+    }
+    stream->preface_seen += count;
+    return count;
+}
+
+void session_books_answer(struct stream *stream, const uint8_t *bytes,
+                          size_t length)
+{
+    keep(stream, bytes, length);
+    stream->received += length;
+}
+
 /* One step through bytes: a header is complete, or a piece of body. */
 static size_t step(struct session_parse *parse, const uint8_t *bytes,
                    size_t length, bool *header)
@@ -348,7 +377,10 @@ void session_books_received(struct session *session, const uint8_t *bytes,
         if (header) {
             received_frame(session, in->frame);
         } else if (body) {
-            received_body(session, in->stream, bytes, count);
+            size_t preface =
+                received_preface(session, in->stream, bytes, count);
+            received_body(session, in->stream, bytes + preface,
+                          count - preface);
             in->body_left -= count;
             if (in->body_left == 0) {
                 finish_frame(in->stream, in->frame);
@@ -389,7 +421,12 @@ void session_books_sent(struct session *session, const uint8_t *bytes,
         if (header) {
             sent_frame(session, out);
         } else if (body) {
-            out->stream->sent += count;
+            struct stream *stream = out->stream;
+            size_t preface = count < stream->preface_left
+                                 ? count
+                                 : (size_t)stream->preface_left;
+            stream->preface_left -= preface;
+            stream->sent += count - preface;
             out->body_left -= count;
             out->stream = out->body_left ? out->stream : NULL;
         }
