@@ -223,6 +223,7 @@ static void one_message(struct session *session, uint32_t streams,
         struct wire_frame head = {.type = WIRE_UPDATE,
                                   .flags = WIRE_SYN,
                                   .stream = session_id(session, i)};
+        session_stream(session, head.stream)->grants = true;
         wire_encode(bytes + length, head);
         length += WIRE_HEADER;
         for (uint32_t at = 0; at < window; at += PIECE) {
@@ -238,7 +239,6 @@ static void one_message(struct session *session, uint32_t streams,
     free(bytes);
     for (uint32_t i = 1; i <= streams; i++) {
         uint32_t id = session_id(session, i);
-        session_stream(session, id)->grants = true;
         enum session_wait got = session_wait_data(session, id, window);
         unsigned code = channel_seen(session->channel).close_code;
         if (got == SESSION_CLOSED && code == 1009) {

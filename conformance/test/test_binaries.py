@@ -69,9 +69,9 @@ class Judge:
         token = self.path("data/admin.token")
         wait_for("orthrusd to listen", lambda: "listening" in process.text() or not process.alive())
         control = self.path("control")
-        made = subprocess.run([self.built("cli", "orthrusctl"), "--server", url, "--token-file", token, "--json", "agent",
-                               "add", "judged"], capture_output=True, text=True, timeout=20, check=True,
-                              env=dict(os.environ, CURL_CA_BUNDLE=self.certificate, **environment))
+        made = subprocess.run([self.built("cli", "orthrusctl"), "--server", url, "--ca-file", self.certificate,
+                               "--token-file", token, "--json", "agent", "add", "judged"], capture_output=True, text=True,
+                              timeout=20, check=True)
         made = json.loads(made.stdout)
         with open(token, encoding="ascii") as file:
             secret = file.read().strip()
@@ -83,8 +83,9 @@ class Judge:
                 "unix://" + control, "--mirror", "--mode", MODES + ",opener", "--pid", str(process.pid), "--jobs", "1"]
 
     def agent(self):
-        """yamuxspec's arguments; it starts the agent."""
-        command = "exec %s %s {mode} {address} --ca-file %s --drain-timeout 2s" % (
+        """yamuxspec's arguments; it starts the agent. The 256 streams of L-04 fill their windows faster than an
+        application in Python empties them, so the agent may hold that much."""
+        command = "exec %s %s {mode} {address} --ca-file %s --drain-timeout 2s --spill-budget 256MiB" % (
             os.path.join(ORTHRUS, "agent"), self.built("agent", "orthrus-agent"), self.certificate)
         return ["--role", "server", "--listen", "%s://127.0.0.1:0%s" % (self.scheme, PATH), "--cert-file",
                 self.certificate, "--stream-preface", "0100", "--mode", MODES, "--peer-command", command, "--peer-log",
