@@ -18,6 +18,7 @@
 #include "sim/server.h"
 
 #define BULK_LEAST 65536u
+#define AGENT_HOLDS UINT64_C(65536) /* PLAIN_OUT_ENOUGH */
 #define LATENCY_LEAST_US (3 * SIM_S)
 #define MEGABYTE (UINT64_C(1024) * 1024)
 /* A Go agent ends a stream that is half-closed for 5 minutes (a.4). */
@@ -322,12 +323,15 @@ static bool is_bulk_there(const struct client *client)
     return other != NULL;
 }
 
-/* How long the bytes that fill this path need to get out of it. */
+/* How long the bytes need that fill this path, and what an agent that is not
+ * ours holds in front of it. */
 static uint64_t wait_us(const struct path *path)
 {
     uint64_t us = path->latency_us + path->jitter_us;
 
-    return path->rate == 0 ? us : us + path->buffer * SIM_S / path->rate;
+    return path->rate == 0
+               ? us
+               : us + (AGENT_HOLDS + path->buffer) * SIM_S / path->rate;
 }
 
 /* L-05: a ping on a connection of its own takes a few round trips, whatever
