@@ -375,6 +375,7 @@ static void print_finding(const struct options *options,
     print_reproduction(options, finding->seed);
     printf("  ");
     print_failure(&finding->failure);
+    fflush(stdout); /* a run of hours may be cut short */
 }
 
 /* The first failing seed once more, with its last lines; it may crash. */
