@@ -156,7 +156,7 @@ static void reader_is_told(struct session *session)
     uint32_t id =
         session_command(session, "watch %s %u", label, session->timeout_ms / 4);
     session_data(session, 0, id, bytes, sizeof bytes);
-    session_expect_alive(session);
+    session_wait_known(session, label);
     reset(session, id);
     struct session_report report = session_ask_report(session, label);
     traffic_expect_reset_report(session, report);

@@ -239,6 +239,9 @@ struct session_report {
 };
 struct session_report session_ask_report(struct session *session,
                                          const char *label);
+/* Returns once the application knows the label, because it has read the command
+ * that names it: a reset may drop what is unread. Waits for T/8 at most. */
+void session_wait_known(struct session *session, const char *label);
 /* A label that no other case of this run uses. Static storage. */
 const char *session_label(struct session *session);
 

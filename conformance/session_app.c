@@ -97,20 +97,28 @@ uint32_t session_ask_open(struct session *session, unsigned count,
     return session_command(session, "%s", line);
 }
 
+static struct session_report ask_once(struct session *session,
+                                      const char *label)
+{
+    struct session_report report = {0};
+    char line[64];
+    unsigned long long bytes = 0;
+    uint32_t stream = session_command(session, "report %s", label);
+
+    session_answer(session, stream, 0, line, sizeof line);
+    if (sscanf(line, "%llu %15s", &bytes, report.end) != 2) {
+        spec_fail(session, "the application reports \"%s\"", line);
+    }
+    report.bytes = bytes;
+    return report;
+}
+
 struct session_report session_ask_report(struct session *session,
                                          const char *label)
 {
     uint64_t deadline = session_now_ms() + session->timeout_ms;
     for (;;) {
-        struct session_report report = {0};
-        char line[64];
-        unsigned long long bytes = 0;
-        uint32_t stream = session_command(session, "report %s", label);
-        session_answer(session, stream, 0, line, sizeof line);
-        if (sscanf(line, "%llu %15s", &bytes, report.end) != 2) {
-            spec_fail(session, "the application reports \"%s\"", line);
-        }
-        report.bytes = bytes;
+        struct session_report report = ask_once(session, label);
         /* unknown: a command of ours that has not been read yet */
         bool wait = strcmp(report.end, "open") == 0 ||
                     strcmp(report.end, "unknown") == 0;
@@ -118,6 +126,16 @@ struct session_report session_ask_report(struct session *session,
             return report;
         }
         session_listen(session, 50);
+    }
+}
+
+void session_wait_known(struct session *session, const char *label)
+{
+    uint64_t deadline = session_now_ms() + session->timeout_ms / 8;
+
+    while (strcmp(ask_once(session, label).end, "unknown") == 0 &&
+           session_now_ms() < deadline) {
+        session_listen(session, 5);
     }
 }
 
