@@ -272,6 +272,9 @@ static void judge_end(struct legal *legal, const struct frame *frame,
     }
     MUST(!stream->fin_out, "a second FIN (I11)");
     stream->fin_out = true;
+    if (stream->granted == 0 || stream->send_left == 0) {
+        sim_met(legal->sim, MET_FIN_FULL_WINDOW);
+    }
     if (stream->fin_in && stream->fin_step == sim_steps(legal->sim)) {
         sim_met(legal->sim, MET_BOTH_FINS);
     }
@@ -387,7 +390,7 @@ static void hear_end(struct legal *legal, struct stream *stream, unsigned flags)
         }
         stream->rst_in = true;
     } else if ((flags & FIN) != 0) {
-        if (stream->granted == 0) {
+        if (stream->granted == 0 || stream->send_left == 0) {
             sim_met(legal->sim, MET_FIN_FULL_WINDOW);
         }
         stream->fin_in = true;

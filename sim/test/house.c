@@ -360,6 +360,7 @@ void house_run(struct house *house, uint64_t ms)
 {
     uint64_t until_us = sim_now_us(house->sim) + ms * SIM_MS;
 
+    poke_clients(house);
     while (sim_step(house->sim, until_us)) {
         server_check(house->world.server);
         poke_clients(house);
@@ -378,7 +379,7 @@ void house_await(struct house *house, uint32_t site)
     sim_fail(house->sim, "liveness", "no proxy");
 }
 
-static void print_line(void *user, const char *text)
+void house_print(void *user, const char *text)
 {
     (void)user;
     (void)fputs(text, stderr);
@@ -395,13 +396,21 @@ static void run_body(void *user)
     run->body(run->house);
 }
 
+bool house_run_body(struct house *house, void (*body)(struct house *house),
+                    struct sim_failure *failure)
+{
+    struct run run = {house, body};
+
+    return sim_run(house->sim, run_body, &run, failure);
+}
+
 void house_test(struct house *house, void (*body)(struct house *house))
 {
     struct run run = {house, body};
     struct sim_failure failure = {.step = 0};
 
     if (!sim_run(house->sim, run_body, &run, &failure)) {
-        sim_last_lines(house->sim, print_line, NULL);
+        sim_last_lines(house->sim, house_print, NULL);
         fail_msg("seed %u: %s: %s", (unsigned)house->plan.seed, failure.oracle,
                  failure.message);
     }

@@ -58,7 +58,11 @@ void house_await(struct house *house, uint32_t site);
 
 /* Run body(house), then free the house; fails the test unless it went well. */
 void house_test(struct house *house, void (*body)(struct house *house));
-/* The same for what must fail: with this oracle. */
+void house_print(void *user, const char *line); /* to stderr */
+/* The house is still yours; false: *failure says why. */
+bool house_run_body(struct house *house, void (*body)(struct house *house),
+                    struct sim_failure *failure);
+/* The same as house_test() for what must fail: with this oracle. */
 void house_test_fails(struct house *house, void (*body)(struct house *house),
                       const char *oracle);
 
