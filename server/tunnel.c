@@ -270,9 +270,10 @@ static void set_timer(struct session *session)
     struct loop *loop = session->tunnel->loop;
     uint64_t deadline_ms = agent_deadline(session->agent);
 
-    /* The transport watches the link's deadlines; only drains are left. */
+    /* The transport watches the link's deadlines, for it reads before it judges
+     * (L-01); only the end of a drain is left. */
     if (agent_state(session->agent) != AGENT_DRAINING ||
-        deadline_ms == UINT64_MAX) {
+        deadline_ms >= link_deadline(agent_link(session->agent))) {
         loop_timer_stop(loop, &session->timer);
     } else {
         loop_timer_set(loop, &session->timer, deadline_ms);
@@ -336,10 +337,7 @@ static void on_step(struct transport *transport)
 
 static void on_timer(void *user)
 {
-    struct session *session = user;
-
-    agent_tick(session->agent, loop_now_ms(session->tunnel->loop));
-    settle(session);
+    settle(user);
 }
 
 static void on_offered(struct transport *transport, uint32_t id)

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+import time
 
 from helpers import (
     certificate,
@@ -168,6 +169,28 @@ def the_drain_is_bounded_and_ends_in_rst(program):
     assert exchange(client, b"hello") == b"hello"
     server.signal()
     assert is_reset(client)
+    assert peer.wait_gone() and peer.close_code == 1001, peer.close_code
+    assert server.wait() == 0
+    server.stop()
+
+
+@test("L-01,L-06")
+def a_drain_that_did_not_run_reads_before_it_judges(program):
+    """What came meanwhile counts, also when its time is over by then."""
+    server = Server(program, "--ping-interval", "1s", "--ping-missed", "1")
+    uuid, key = server.add_agent("l-01-drain")
+    peer, port = server.connect_agent(uuid, key, echo)
+    with server.dial(port) as client:
+        assert exchange(client, b"hello") == b"hello"
+        server.signal()
+        server.wait_log("draining")
+        server.signal(signal.SIGSTOP)
+        for _ in range(6):
+            peer.ping()
+            time.sleep(0.25)
+        server.signal(signal.SIGCONT)
+        assert exchange(client, b"still") == b"still"
+        peer.ping()
     assert peer.wait_gone() and peer.close_code == 1001, peer.close_code
     assert server.wait() == 0
     server.stop()
