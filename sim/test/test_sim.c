@@ -285,10 +285,12 @@ static void body_fails(void *user)
     sim_fail(sim, "prefix", "byte %d differs", 7);
 }
 
+#ifndef CONTRACTS_OFF
 static void body_breaks_a_contract(void *user)
 {
     REQUIRE(user == NULL);
 }
+#endif
 
 static void body_takes_all(void *user)
 {
@@ -314,11 +316,22 @@ static void a_run_ends_with_its_failure(void **state)
     assert_false(sim_run(sim, body_fails, sim, &failure));
     assert_string_equal(failure.oracle, "prefix");
     assert_string_equal(failure.message, "byte 7 differs");
+    sim_free(sim);
+}
+
+#ifndef CONTRACTS_OFF
+static void a_broken_contract_is_a_failure(void **state)
+{
+    (void)state;
+    struct sim *sim = world(1, false);
+    struct sim_failure failure = {.oracle = ""};
+
     assert_false(sim_run(sim, body_breaks_a_contract, sim, &failure));
     assert_string_equal(failure.oracle, "contract");
     assert_non_null(strstr(failure.message, "user =="));
     sim_free(sim);
 }
+#endif
 
 static void a_world_has_so_much_memory_and_no_more(void **state)
 {
@@ -406,6 +419,9 @@ static const struct CMUnitTest tests[] = {
     REQ("Q-04", a_mark_is_part_of_the_hash),
     REQ("Q-04", faults_and_marks_are_counted),
     REQ("Q-04", a_run_ends_with_its_failure),
+#ifndef CONTRACTS_OFF
+    REQ("Q-04", a_broken_contract_is_a_failure),
+#endif
     REQ("Q-04", a_world_has_so_much_memory_and_no_more),
     REQ("Q-04", a_process_owns_its_memory),
     REQ("Q-04", a_reservation_is_refused_when_it_is_told_to_be),
