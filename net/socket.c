@@ -2,6 +2,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -120,4 +123,99 @@ size_t socket_unacknowledged(int fd)
         return 0;
     }
     return (size_t)bytes;
+}
+
+/* ---- the peer's own socket ----------------------------------------------- */
+
+/* inet_diag's form of an address: its port, and 4 or 16 bytes. */
+static void describe(const struct sockaddr_storage *address, __be16 *port,
+                     __be32 bytes[4])
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+
+    if (address->ss_family == AF_INET) {
+        *port = in->sin_port;
+        memcpy(bytes, &in->sin_addr, sizeof in->sin_addr);
+    } else {
+        *port = in6->sin6_port;
+        memcpy(bytes, &in6->sin6_addr, sizeof in6->sin6_addr);
+    }
+}
+
+/* The socket whose name is our peer's, and whose peer is us. */
+static bool identify_peer(int fd, struct inet_diag_req_v2 *request)
+{
+    struct sockaddr_storage own = {0};
+    struct sockaddr_storage peer = {0};
+    socklen_t own_length = sizeof own;
+    socklen_t peer_length = sizeof peer;
+
+    if (getsockname(fd, (struct sockaddr *)&own, &own_length) != 0 ||
+        getpeername(fd, (struct sockaddr *)&peer, &peer_length) != 0 ||
+        (own.ss_family != AF_INET && own.ss_family != AF_INET6)) {
+        return false;
+    }
+    request->sdiag_family = (__u8)own.ss_family;
+    request->sdiag_protocol = IPPROTO_TCP;
+    request->idiag_states = UINT32_MAX;
+    request->id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+    request->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+    describe(&peer, &request->id.idiag_sport, request->id.idiag_src);
+    describe(&own, &request->id.idiag_dport, request->id.idiag_dst);
+    return true;
+}
+
+struct reply {
+    struct nlmsghdr header;
+    struct inet_diag_msg body;
+    uint8_t attributes[1024];
+};
+
+/* Its state (TCP_...), 0 if there is no such socket or nobody tells. The kernel
+ * answers within send(). */
+static uint8_t ask_state(const struct inet_diag_req_v2 *of)
+{
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 body;
+    } request = {.header = {.nlmsg_len = sizeof request,
+                            .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                            .nlmsg_flags = NLM_F_REQUEST},
+                 .body = *of};
+    struct reply reply = {0};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    NETLINK_SOCK_DIAG);
+    uint8_t state = 0;
+
+    if (fd < 0) {
+        return 0;
+    }
+    if (send(fd, &request, sizeof request, 0) == (ssize_t)sizeof request &&
+        recv(fd, &reply, sizeof reply, 0) >=
+            (ssize_t)offsetof(struct reply, attributes) &&
+        reply.header.nlmsg_type == SOCK_DIAG_BY_FAMILY) {
+        state = reply.body.idiag_state;
+    }
+    (void)close(fd);
+    return state;
+}
+
+bool socket_peer_has_closed(int fd)
+{
+    struct inet_diag_req_v2 request = {0};
+
+    if (!identify_peer(fd, &request)) {
+        return false;
+    }
+    switch (ask_state(&request)) {
+    case TCP_FIN_WAIT1:
+    case TCP_FIN_WAIT2:
+    case TCP_CLOSING:
+    case TCP_LAST_ACK:
+    case TCP_TIME_WAIT:
+        return true;
+    default:
+        return false;
+    }
 }

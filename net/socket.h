@@ -39,4 +39,10 @@ void socket_keep_alive(int fd);
 /* Bytes that the peer's kernel has not acknowledged yet; 0 if unknown. */
 size_t socket_unacknowledged(int fd);
 
+/* The peer has closed or half-closed, though its end of file may still wait
+ * behind bytes for which we have no room (T13). Asks this machine's kernel for
+ * the state of the peer's own socket (sock_diag(7)), so it knows of TCP peers
+ * on this machine only. False: it has not, or unknown. */
+bool socket_peer_has_closed(int fd);
+
 #endif

@@ -27,6 +27,7 @@
 #define FLUSH_MS 1000u /* T15 */
 #define PAUSE_MAX_MS 64u
 #define CONNECT_PAUSE_MS 10u
+#define LOOK_MS 1000u
 
 enum phase { INERT, CONNECTING, OPEN };
 
@@ -90,6 +91,32 @@ static bool is_flushed(struct tcp *tcp)
     return false;
 }
 
+/* A peer that has got our end of file is soon gone, as a rule; its own may then
+ * wait for room behind what nobody reads, and makes no event (T13). */
+static void look_later(struct tcp *tcp)
+{
+    if (!tcp->is_unix) {
+        loop_timer_set(tcp->loop, &tcp->timer,
+                       loop_now_ms(tcp->loop) + LOOK_MS);
+    }
+}
+
+static void look_for_end(struct tcp *tcp)
+{
+    int unread = 0;
+
+    if (tcp->at_end || tcp->told_half_closed) {
+        return;
+    }
+    if (ioctl(tcp->fd, FIONREAD, &unread) == 0 && unread > 0 &&
+        socket_peer_has_closed(tcp->fd)) {
+        tcp->told_half_closed = true;
+        tcp->ops->half_closed(tcp->user);
+        return;
+    }
+    look_later(tcp);
+}
+
 /* Go on with what the owner asked for, as far as possible now. May end in
  * closed(): the caller must not touch tcp afterwards. */
 static void proceed(struct tcp *tcp)
@@ -102,6 +129,7 @@ static void proceed(struct tcp *tcp)
             !tcp->finished) {
             tcp->finished = true;
             (void)shutdown(tcp->fd, SHUT_WR);
+            look_later(tcp);
         }
         return;
     case CLOSING:
@@ -462,7 +490,9 @@ static void on_timer(void *user)
 {
     struct tcp *tcp = user;
 
-    if (tcp->phase != CONNECTING) {
+    if (tcp->phase == OPEN && tcp->ending == FINISHING) {
+        look_for_end(tcp);
+    } else if (tcp->phase != CONNECTING) {
         proceed(tcp);
     } else if (loop_now_ms(tcp->loop) >= tcp->deadline_ms) {
         tell_connected(tcp, ETIMEDOUT);

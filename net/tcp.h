@@ -35,8 +35,9 @@ struct tcp_ops {
     void (*readable)(void *user);
     /* The kernel took length bytes of the spill. */
     void (*written)(void *user, size_t length);
-    /* The peer closed or half-closed (EPOLLRDHUP), seen before tcp_read() came
-     * to it, also while nobody reads (T13). Once. */
+    /* The peer closed or half-closed, seen before tcp_read() came to it, also
+     * while nobody reads, and once tcp_finish() is done even if its end of file
+     * waits behind a full buffer (T13). Once. */
     void (*half_closed)(void *user);
     /* The socket is in error (RST, keep-alive), a send failed, or its spill was
      * evicted; what is written from now on is dropped. What it had received
@@ -53,7 +54,8 @@ struct tcp { /* zeroed: inert; fields belong to tcp.c */
     const struct tcp_ops *ops;
     void *user;
     struct loop_watch watch;
-    struct loop_timer timer; /* of the connect, or of the flush before RST */
+    struct loop_timer timer; /* of the connect, of the flush before RST, or of
+                                the look for an end behind unread bytes */
     struct loop_task act;    /* what cannot be done within a call */
     struct spill spill;
     struct socket_address *address; /* to try again, else NULL */

@@ -342,6 +342,30 @@ static void a_half_close_is_seen_without_reading(void **state)
     stop(f);
 }
 
+/* Its end of file waits, with the last of its bytes, for room in our buffer
+ * that nobody makes: no event tells of it. */
+static void a_client_that_is_gone_is_seen_behind_a_full_buffer(void **state)
+{
+    struct fixture *f = start(AF_INET);
+    static const uint8_t bytes[65536];
+    (void)state;
+
+    assert_int_equal(fcntl(f->far, F_SETFL, O_NONBLOCK), 0);
+    while (send(f->far, bytes, sizeof bytes, 0) > 0) {
+    }
+    tcp_finish(&f->tcp);
+    turn(f);
+    assert_false(socket_peer_has_closed(f->tcp.fd));
+    assert_int_equal(f->half_closed, 0);
+
+    close(f->far);
+    f->far = -1;
+    assert_true(socket_peer_has_closed(f->tcp.fd));
+    WAIT_FOR(f, f->half_closed == 1);
+    assert_int_equal(f->broken, 0);
+    stop(f);
+}
+
 /* ---- writing ------------------------------------------------------------- */
 
 static void a_slow_reader_gets_everything_then_the_end(int family)
@@ -800,6 +824,7 @@ static const struct CMUnitTest tests[] = {
     REQ("L-03,L-04", unread_bytes_are_no_end_of_file),
     REQ("T13", unread_bytes_do_not_spin_the_loop),
     REQ("L-09,T13", a_half_close_is_seen_without_reading),
+    REQ("L-09,T13", a_client_that_is_gone_is_seen_behind_a_full_buffer),
     REQ("L-03,L-05,T8,T19",
         finish_waits_for_the_spill_and_closes_one_direction),
     REQ("L-05", several_spans_are_written_in_order),
