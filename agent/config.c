@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "net/sys.h"
+
 enum kind {
     KIND_TEXT,     /* const char * */
     KIND_COUNT,    /* uint32_t, min..max */
@@ -301,13 +303,13 @@ static bool set_key_file(struct config *config, const struct value *value,
                          char *error)
 {
     char content[CONFIG_KEY_MAX + 3]; /* "\r\n", and one byte too many */
-    int fd = open(value->text, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    ssize_t length = fd < 0 ? -1 : read(fd, content, sizeof(content));
+    int fd = sys_open(value->text, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+    ssize_t length = fd < 0 ? -1 : sys_read(fd, content, sizeof(content));
     int reason = errno;
     bool done;
 
     if (fd >= 0) {
-        close(fd);
+        sys_close(fd);
     }
     if (length < 0) {
         char remedy[160];

@@ -16,6 +16,7 @@
 #include "agent/tls.h"
 #include "core/http.h"
 #include "net/log.h"
+#include "net/sys.h"
 
 enum step {
     STEP_LOOK_UP,
@@ -91,7 +92,7 @@ static void hang_up(struct dial *dial)
     SSL_free(dial->ssl);
     dial->ssl = NULL;
     if (dial->fd >= 0) {
-        close(dial->fd);
+        sys_close(dial->fd);
         dial->fd = -1;
     }
 }
@@ -139,7 +140,7 @@ static enum progress send_some(struct dial *dial, size_t *sent)
         int returned = SSL_write_ex(dial->ssl, bytes, length, sent);
         return returned == 1 ? DONE : tls_progress(dial, returned);
     }
-    result = send(dial->fd, bytes, length, MSG_NOSIGNAL);
+    result = sys_send(dial->fd, bytes, length, MSG_NOSIGNAL);
     if (result < 0) {
         return errno == EAGAIN || errno == EINTR
                    ? WAIT_OUTPUT
@@ -161,7 +162,7 @@ static enum progress receive_some(struct dial *dial, size_t *received)
         int returned = SSL_read_ex(dial->ssl, bytes, room, received);
         return returned == 1 ? DONE : tls_progress(dial, returned);
     }
-    result = recv(dial->fd, bytes, room, 0);
+    result = sys_recv(dial->fd, bytes, room, 0);
     if (result < 0) {
         return errno == EAGAIN || errno == EINTR
                    ? WAIT_INPUT
@@ -220,8 +221,8 @@ static enum progress begin_connect(struct dial *dial)
         dial->deadline_ms > now_ms ? dial->deadline_ms - now_ms : 0;
     size_t turns = dial->found.count - dial->next + 1;
 
-    dial->fd = socket(address->storage.ss_family,
-                      SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    dial->fd = sys_socket(address->storage.ss_family,
+                          SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (dial->fd < 0 ||
         !loop_add(dial->loop, &dial->watch, dial->fd, EPOLLOUT)) {
         return connect_failed(dial, errno);
@@ -230,8 +231,8 @@ static enum progress begin_connect(struct dial *dial)
     if (turns > 1) {
         loop_timer_set(dial->loop, &dial->turn, now_ms + left_ms / turns);
     }
-    if (connect(dial->fd, (const struct sockaddr *)&address->storage,
-                address->length) == 0) {
+    if (sys_connect(dial->fd, (const struct sockaddr *)&address->storage,
+                    address->length) == 0) {
         return DONE;
     }
     return errno == EINPROGRESS ? WAIT_OUTPUT : connect_failed(dial, errno);
@@ -240,12 +241,8 @@ static enum progress begin_connect(struct dial *dial)
 /* The socket that is being connected is writable: it is decided. */
 static enum progress end_connect(struct dial *dial)
 {
-    int error = 0;
-    socklen_t length = sizeof(error);
+    int error = sys_socket_error(dial->fd);
 
-    if (getsockopt(dial->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
-        error = errno;
-    }
     return error == 0 ? DONE : connect_failed(dial, error);
 }
 
@@ -373,7 +370,7 @@ static enum progress ask_server(struct dial *dial)
                                               dial->config->agent_id};
 
     if (dial->request_length == 0) {
-        if (getrandom(dial->nonce, sizeof(dial->nonce), 0) !=
+        if (sys_getrandom(dial->nonce, sizeof(dial->nonce), 0) !=
             (ssize_t)sizeof(dial->nonce)) {
             return fail(dial, "no random numbers: %s", strerror(errno));
         }

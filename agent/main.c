@@ -12,6 +12,7 @@
 #include "agent/runner.h"
 #include "agent/tls.h"
 #include "net/log.h"
+#include "net/sys.h"
 
 #define EXIT_USAGE 2
 
@@ -78,7 +79,7 @@ static void warn(void)
                  log_string("remedy", "use wss:// with a server that has TLS, "
                                       "or a proxy with TLS in front of it"));
     }
-    if (access(config.docker_socket, F_OK) != 0) {
+    if (sys_access(config.docker_socket, F_OK) != 0) {
         log_line(LOG_WARN, "docker_socket_missing",
                  log_string("socket", config.docker_socket), log_errno(errno),
                  log_string("remedy", "start the Docker Engine, or name its "

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/sys.h"
+
 const char *report_state_name(enum report_state state)
 {
     static const char *const names[] = {"connecting", "connected", "waiting",
@@ -68,17 +70,17 @@ static json_t *object_of(const struct report *report)
 /* Readable by everybody: nothing in it is secret. */
 static bool write_file(const char *path, const json_t *object)
 {
-    int fd =
-        open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    int fd = sys_open(
+        path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     bool written;
 
     if (fd < 0) {
         return false;
     }
     errno = EIO; /* jansson does not say why */
-    written =
-        json_dumpfd(object, fd, JSON_COMPACT) == 0 && write(fd, "\n", 1) == 1;
-    return close(fd) == 0 && written;
+    written = json_dumpfd(object, fd, JSON_COMPACT) == 0 &&
+              sys_write(fd, "\n", 1) == 1;
+    return sys_close(fd) == 0 && written;
 }
 
 bool report_save(const struct report *report)
@@ -97,11 +99,11 @@ bool report_save(const struct report *report)
         errno = ENOMEM;
         return false;
     }
-    saved =
-        write_file(temporary, object) && rename(temporary, report->path) == 0;
+    saved = write_file(temporary, object) &&
+            sys_rename(temporary, report->path) == 0;
     if (!saved) {
         int reason = errno;
-        unlink(temporary);
+        sys_unlink(temporary);
         errno = reason;
     }
     json_decref(object);

@@ -12,6 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "net/sys.h"
+
 struct resolver {
     struct loop *loop;
     struct loop_watch watch; /* on the eventfd that says: something is done */
@@ -36,7 +38,7 @@ struct resolve {
 static void free_resolver(struct resolver *resolver)
 {
     pthread_mutex_destroy(&resolver->lock);
-    close(resolver->fd);
+    sys_close(resolver->fd);
     free(resolver);
 }
 
@@ -47,7 +49,7 @@ static void look_up(struct resolve *resolve)
                                    .ai_flags = AI_NUMERICSERV};
     struct resolve_result *result = &resolve->result;
     struct addrinfo *list = NULL;
-    int error = getaddrinfo(resolve->host, resolve->port, &hints, &list);
+    int error = sys_getaddrinfo(resolve->host, resolve->port, &hints, &list);
 
     if (error != 0) {
         result->error =
@@ -79,7 +81,7 @@ static void *run(void *argument)
     } else {
         resolve->next = resolver->done;
         resolver->done = resolve;
-        eventfd_write(resolver->fd, 1);
+        sys_eventfd_write(resolver->fd, 1);
     }
     pthread_mutex_unlock(&resolver->lock);
     if (last) {
@@ -95,7 +97,7 @@ static void deliver(void *user, uint32_t events)
     eventfd_t count;
 
     (void)events;
-    eventfd_read(resolver->fd, &count);
+    sys_eventfd_read(resolver->fd, &count);
     pthread_mutex_lock(&resolver->lock);
     list = resolver->done;
     resolver->done = NULL;
@@ -121,7 +123,7 @@ struct resolver *resolver_create(struct loop *loop)
     resolver->watch.ready = deliver;
     resolver->watch.user = resolver;
     resolver->watch.fd = -1;
-    resolver->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    resolver->fd = sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&resolver->lock, NULL);
     if (resolver->fd < 0 ||
         !loop_add(loop, &resolver->watch, resolver->fd, EPOLLIN)) {
@@ -167,7 +169,7 @@ static int start_thread(struct resolve *resolve)
         return error;
     }
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    error = pthread_create(&thread, &attributes, run, resolve);
+    error = sys_pthread_create(&thread, &attributes, run, resolve);
     pthread_attr_destroy(&attributes);
     return error;
 }

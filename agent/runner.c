@@ -17,6 +17,7 @@
 #include "agent/resolve.h"
 #include "agent/tunnel.h"
 #include "net/log.h"
+#include "net/sys.h"
 
 #define REFRESH_MS 1000u /* at most one status file a second for streams */
 
@@ -114,7 +115,7 @@ static uint32_t random_number(void)
     uint32_t number = 0;
 
     /* a delay without chance is better than none */
-    (void)!getrandom(&number, sizeof(number), 0);
+    (void)!sys_getrandom(&number, sizeof(number), 0);
     return number;
 }
 
@@ -181,7 +182,7 @@ static void dialled(void *user, const struct dial_result *result)
     if (runner->tunnel == NULL) {
         const char *error = strerror(errno);
         SSL_free(result->ssl);
-        close(result->fd);
+        sys_close(result->fd);
         dial_failed(runner, 0, error);
         return;
     }
@@ -251,7 +252,7 @@ static void on_signal(void *user, uint32_t events)
     struct signalfd_siginfo info;
 
     (void)events;
-    while (read(runner->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+    while (sys_read(runner->signal_fd, &info, sizeof(info)) == sizeof(info)) {
         log_line(LOG_INFO, "signal",
                  log_string("name",
                             info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM"));
@@ -281,14 +282,14 @@ void runner_hold_signals(void)
 {
     sigset_t set = signals_to_hold();
 
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    sys_sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 static bool watch_signals(struct runner *runner)
 {
     sigset_t set = signals_to_hold();
 
-    runner->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    runner->signal_fd = sys_signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return runner->signal_fd >= 0 &&
            loop_add(runner->loop, &runner->signals, runner->signal_fd, EPOLLIN);
 }
@@ -332,7 +333,7 @@ static void tear_down(struct runner *runner)
         loop_destroy(runner->loop);
     }
     if (runner->signal_fd >= 0) {
-        close(runner->signal_fd);
+        sys_close(runner->signal_fd);
     }
 }
 

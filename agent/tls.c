@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net/sys.h"
+
 /* The newest entry of OpenSSL's queue, in words. */
 static const char *last_reason(void)
 {
@@ -20,7 +22,7 @@ static const char *last_reason(void)
 static bool fail_file(char *error, const char *option, const char *path,
                       const char *remedy)
 {
-    int reason = access(path, R_OK) != 0 ? errno : 0;
+    int reason = sys_access(path, R_OK) != 0 ? errno : 0;
 
     snprintf(error, TLS_ERROR_SIZE, "%s \"%.200s\": %s; %s", option, path,
              reason != 0 ? strerror(reason) : last_reason(), remedy);

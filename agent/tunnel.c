@@ -9,6 +9,7 @@
 
 #include "core/link.h"
 #include "net/log.h"
+#include "net/sys.h"
 
 struct tunnel {
     struct transport transport;
@@ -26,8 +27,8 @@ static bool map_link(struct tunnel *tunnel, const struct link_config *config,
                      uint64_t now_ms)
 {
     size_t size = link_size(config);
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = sys_mmap(NULL, size, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (memory == MAP_FAILED) {
         return false;
@@ -40,7 +41,7 @@ static bool map_link(struct tunnel *tunnel, const struct link_config *config,
 static void release(struct tunnel *tunnel)
 {
     if (tunnel->link != NULL) {
-        munmap(tunnel->link, tunnel->link_size);
+        sys_munmap(tunnel->link, tunnel->link_size);
     }
     free(tunnel);
 }
@@ -53,7 +54,7 @@ static bool configure(struct link_config *link, const struct config *config)
     link->mux.outbound_max = 0;
     link->mux.ping_interval_ms = config->ping_interval_ms;
     link->mux.ping_missed_max = config->ping_missed_max;
-    return getrandom(link->mux.hash_key, sizeof(link->mux.hash_key), 0) ==
+    return sys_getrandom(link->mux.hash_key, sizeof(link->mux.hash_key), 0) ==
            (ssize_t)sizeof(link->mux.hash_key);
 }
 

@@ -6,6 +6,7 @@
 
 #include "net/log.h"
 #include "net/socket.h"
+#include "net/sys.h"
 
 #define ACCEPTS_A_TURN 16
 #define REST_MS 100
@@ -22,14 +23,14 @@ static struct {
 static void take_spare(void)
 {
     if (shared.spare < 0) {
-        shared.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        shared.spare = sys_open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
     }
 }
 
 static void give_spare(void)
 {
     if (shared.spare >= 0) {
-        (void)close(shared.spare);
+        (void)sys_close(shared.spare);
         shared.spare = -1;
     }
 }
@@ -52,7 +53,7 @@ static void refuse(struct acceptor *acceptor, int error)
 {
     give_spare();
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        int fd = accept4(acceptor->watch.fd, NULL, NULL, SOCK_CLOEXEC);
+        int fd = sys_accept4(acceptor->watch.fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0) {
             break;
         }
@@ -80,8 +81,8 @@ static void accept_some(void *user, uint32_t events)
 
     (void)events;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        int fd = accept4(acceptor->watch.fd, NULL, NULL,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = sys_accept4(acceptor->watch.fd, NULL, NULL,
+                             SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             shared.counters.accepted++;
             acceptor->accepted(acceptor->user, fd);
@@ -124,7 +125,7 @@ void acceptor_close(struct acceptor *acceptor)
     }
     loop_timer_stop(acceptor->loop, &acceptor->rest);
     loop_remove(acceptor->loop, &acceptor->watch);
-    (void)close(acceptor->watch.fd);
+    (void)sys_close(acceptor->watch.fd);
     if (--shared.open == 0) {
         give_spare();
     }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "core/contract.h"
+#include "net/sys.h"
 
 #define LINE_SIZE 4096u
 #define TAIL 32u
@@ -69,7 +70,7 @@ void log_open(const struct log_config *config)
 
     log_state.config = *config;
     log_state.is_socket =
-        fstat(config->fd, &status) == 0 && S_ISSOCK(status.st_mode);
+        sys_fstat(config->fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
 bool log_level_parse(enum log_level *level, const char *text)
@@ -336,13 +337,13 @@ static bool emit(const struct line *line)
     ssize_t sent;
 
     if (log_state.is_socket) {
-        sent = send(ready.fd, line->bytes, line->length,
-                    MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent = sys_send(ready.fd, line->bytes, line->length,
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
     } else {
-        if (poll(&ready, 1, 0) != 1 || ready.revents != POLLOUT) {
+        if (sys_poll(&ready, 1, 0) != 1 || ready.revents != POLLOUT) {
             return false;
         }
-        sent = write(ready.fd, line->bytes, line->length);
+        sent = sys_write(ready.fd, line->bytes, line->length);
     }
     return sent == (ssize_t)line->length;
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "core/contract.h"
+#include "net/sys.h"
 
 #define DESTROY_TURNS 1000 /* tasks that defer tasks for ever are a defect */
 
@@ -49,7 +50,7 @@ struct loop *loop_create(void)
     if (loop == NULL) {
         return NULL;
     }
-    loop->fd = epoll_create1(EPOLL_CLOEXEC);
+    loop->fd = sys_epoll_create1(EPOLL_CLOEXEC);
     if (loop->fd < 0) {
         free(loop);
         return NULL;
@@ -222,7 +223,7 @@ bool loop_add(struct loop *loop, struct loop_watch *watch, int fd,
     REQUIRE(!watch->watched);
     REQUIRE(watch->ready != NULL);
 
-    if (epoll_ctl(loop->fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+    if (sys_epoll_ctl(loop->fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         return false;
     }
     watch->fd = fd;
@@ -238,7 +239,7 @@ void loop_change(struct loop *loop, struct loop_watch *watch, uint32_t events)
     REQUIRE(watch->watched);
 
     /* Fails only for descriptors that loop_add() would have refused. */
-    (void)epoll_ctl(loop->fd, EPOLL_CTL_MOD, watch->fd, &event);
+    (void)sys_epoll_ctl(loop->fd, EPOLL_CTL_MOD, watch->fd, &event);
 }
 
 void loop_remove(struct loop *loop, struct loop_watch *watch)
@@ -246,7 +247,7 @@ void loop_remove(struct loop *loop, struct loop_watch *watch)
     if (!watch->watched) {
         return;
     }
-    (void)epoll_ctl(loop->fd, EPOLL_CTL_DEL, watch->fd, NULL);
+    (void)sys_epoll_ctl(loop->fd, EPOLL_CTL_DEL, watch->fd, NULL);
     watch->watched = false;
     loop->watches--;
     for (size_t i = loop->batch_next; i < loop->batch_end; i++) {
@@ -298,7 +299,7 @@ void loop_run_once(struct loop *loop, int timeout_ms)
     if (wait_ms < 0 || (timeout_ms >= 0 && timeout_ms < wait_ms)) {
         wait_ms = timeout_ms;
     }
-    count = epoll_wait(loop->fd, loop->batch, LOOP_BATCH, wait_ms);
+    count = sys_epoll_wait(loop->fd, loop->batch, LOOP_BATCH, wait_ms);
     loop->now_ms = clock_ms();
     loop->batch_next = 0;
     loop->batch_end = count > 0 ? (size_t)count : 0; /* EINTR: a turn of 0 */
@@ -329,7 +330,7 @@ void loop_destroy(struct loop *loop)
     REQUIRE(!has_tasks(loop));
     REQUIRE(loop->timers == NULL);
     REQUIRE(loop->watches == 0);
-    (void)close(loop->fd);
+    (void)sys_close(loop->fd);
     free(loop);
 }
 

@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "net/sys.h"
+
 #define BACKLOG 1024 /* the kernel cuts it to net.core.somaxconn */
 
 bool socket_address_unix(struct socket_address *address, const char *path)
@@ -57,7 +59,7 @@ bool socket_address_inet(struct socket_address *address, const char *host,
 static int give_up(int fd)
 {
     int error = errno;
-    (void)close(fd);
+    (void)sys_close(fd);
     errno = error;
     return -1;
 }
@@ -69,16 +71,16 @@ int socket_listen_loopback(uint16_t port, uint16_t *bound)
                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t length = sizeof address;
     int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = sys_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
         return -1;
     }
     /* Connections in TIME_WAIT do not keep a port from coming back. */
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(fd, BACKLOG) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &length) != 0) {
+    if (sys_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        sys_bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        sys_listen(fd, BACKLOG) != 0 ||
+        sys_getsockname(fd, (struct sockaddr *)&address, &length) != 0) {
         return give_up(fd);
     }
     socket_no_delay(fd);
@@ -92,14 +94,14 @@ int socket_listen_loopback(uint16_t port, uint16_t *bound)
 void socket_reset(int fd)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-    (void)close(fd);
+    (void)sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    (void)sys_close(fd);
 }
 
 void socket_no_delay(int fd)
 {
     int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void socket_keep_alive(int fd)
@@ -109,17 +111,17 @@ void socket_keep_alive(int fd)
     int interval_s = 10;
     int probes = 3;
 
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s,
-                     sizeof interval_s);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    (void)sys_setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s,
+                         sizeof interval_s);
+    (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
 size_t socket_unacknowledged(int fd)
 {
     int bytes = 0;
-    if (ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes < 0) {
+    if (sys_ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes < 0) {
         return 0;
     }
     return (size_t)bytes;
@@ -184,20 +186,20 @@ static uint8_t ask_state(const struct inet_diag_req_v2 *of)
                             .nlmsg_flags = NLM_F_REQUEST},
                  .body = *of};
     struct reply reply = {0};
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                    NETLINK_SOCK_DIAG);
+    int fd = sys_socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                        NETLINK_SOCK_DIAG);
     uint8_t state = 0;
 
     if (fd < 0) {
         return 0;
     }
-    if (send(fd, &request, sizeof request, 0) == (ssize_t)sizeof request &&
-        recv(fd, &reply, sizeof reply, 0) >=
+    if (sys_send(fd, &request, sizeof request, 0) == (ssize_t)sizeof request &&
+        sys_recv(fd, &reply, sizeof reply, 0) >=
             (ssize_t)offsetof(struct reply, attributes) &&
         reply.header.nlmsg_type == SOCK_DIAG_BY_FAMILY) {
         state = reply.body.idiag_state;
     }
-    (void)close(fd);
+    (void)sys_close(fd);
     return state;
 }
 

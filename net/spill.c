@@ -18,6 +18,7 @@
 
 #include "core/contract.h"
 #include "net/map.h"
+#include "net/sys.h"
 
 struct spill_block {
     struct spill_block *next;
@@ -105,7 +106,8 @@ static void give_block(struct spill_pool *pool, struct spill_block *block)
     pool->used--;
     pool->counters.used = pool->used * SPILL_BLOCK;
     if (pool->used == 0) {
-        (void)madvise(pool->arena, pool->touched * SPILL_BLOCK, MADV_DONTNEED);
+        (void)sys_madvise(pool->arena, pool->touched * SPILL_BLOCK,
+                          MADV_DONTNEED);
         pool->free = NULL;
         pool->touched = 0;
     }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "core/contract.h"
+#include "net/sys.h"
 
 #define PIECES_MAX 64u /* of one sendmsg() */
 #define FLUSH_MS 1000u /* T15 */
@@ -57,7 +58,7 @@ static void release(struct tcp *tcp, bool reset)
     if (reset) {
         socket_reset(tcp->fd);
     } else {
-        (void)close(tcp->fd);
+        (void)sys_close(tcp->fd);
     }
 }
 
@@ -128,7 +129,7 @@ static void proceed(struct tcp *tcp)
         if (tcp->phase == OPEN && tcp->spill.length == 0 && !tcp->deaf &&
             !tcp->finished) {
             tcp->finished = true;
-            (void)shutdown(tcp->fd, SHUT_WR);
+            (void)sys_shutdown(tcp->fd, SHUT_WR);
             look_later(tcp);
         }
         return;
@@ -212,9 +213,9 @@ static size_t send_pieces(struct tcp *tcp, struct iovec *pieces, size_t count)
     ssize_t sent;
 
     do {
-        sent = count == 1 ? send(tcp->fd, pieces->iov_base, pieces->iov_len,
-                                 MSG_NOSIGNAL)
-                          : sendmsg(tcp->fd, &message, MSG_NOSIGNAL);
+        sent = count == 1 ? sys_send(tcp->fd, pieces->iov_base, pieces->iov_len,
+                                     MSG_NOSIGNAL)
+                          : sys_sendmsg(tcp->fd, &message, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0) {
         return (size_t)sent;
@@ -304,8 +305,8 @@ bool tcp_is_finished(struct tcp *tcp)
     int unread = 0;
 
     if (tcp->phase != OPEN || !tcp->hung_up || tcp->lost ||
-        ioctl(tcp->fd, FIONREAD, &unread) != 0 || unread != 0 ||
-        poll(&state, 1, 0) != 1 || (state.revents & POLLRDHUP) == 0 ||
+        sys_ioctl(tcp->fd, FIONREAD, &unread) != 0 || unread != 0 ||
+        sys_poll(&state, 1, 0) != 1 || (state.revents & POLLRDHUP) == 0 ||
         (state.revents & POLLERR) != 0) {
         return false;
     }
@@ -340,7 +341,7 @@ enum tcp_result tcp_read(struct tcp *tcp, uint8_t *bytes, size_t capacity,
     REQUIRE(tcp->phase == OPEN && capacity > 0);
 
     do {
-        received = recv(tcp->fd, bytes, capacity, 0);
+        received = sys_recv(tcp->fd, bytes, capacity, 0);
     } while (received < 0 && errno == EINTR);
     *length = received > 0 ? (size_t)received : 0;
     if (*length > 0 && *length < capacity && !tcp->hung_up) {
@@ -358,8 +359,8 @@ enum tcp_result tcp_move(struct tcp *tcp, int pipe, size_t capacity,
     REQUIRE(tcp->phase == OPEN && capacity > 0);
 
     do {
-        received = splice(tcp->fd, NULL, pipe, NULL, capacity,
-                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        received = sys_splice(tcp->fd, NULL, pipe, NULL, capacity,
+                              SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     } while (received < 0 && errno == EINTR);
     *length = received > 0 ? (size_t)received : 0;
     return judge_input(tcp, received);
@@ -417,10 +418,7 @@ static void on_ready(void *user, uint32_t events)
         return;
     }
     if (tcp->phase == CONNECTING) {
-        int error = 0;
-        socklen_t length = sizeof error;
-        (void)getsockopt(tcp->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-        tell_connected(tcp, error);
+        tell_connected(tcp, sys_socket_error(tcp->fd));
         if (tcp->phase != OPEN) {
             return;
         }
@@ -466,8 +464,8 @@ static void try_connect(struct tcp *tcp)
 {
     const struct socket_address *address = tcp->address;
 
-    if (connect(tcp->fd, (const struct sockaddr *)&address->storage,
-                address->length) != 0 &&
+    if (sys_connect(tcp->fd, (const struct sockaddr *)&address->storage,
+                    address->length) != 0 &&
         errno != EINPROGRESS) {
         if (errno == EAGAIN) { /* a unix listener whose backlog is full */
             loop_timer_set(tcp->loop, &tcp->timer,
@@ -524,7 +522,7 @@ bool tcp_open(struct tcp *tcp, struct loop *loop, struct spill_pool *pool,
     uint32_t events = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
     init(tcp, loop, pool, ops, user);
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0) {
+    if (sys_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0) {
         return false;
     }
     tcp->is_unix = domain == AF_UNIX;
@@ -550,8 +548,8 @@ bool tcp_connect(struct tcp *tcp, struct loop *loop, struct spill_pool *pool,
         return false;
     }
     *tcp->address = *address;
-    tcp->fd = socket(address->storage.ss_family,
-                     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    tcp->fd = sys_socket(address->storage.ss_family,
+                         SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (tcp->fd < 0) {
         free(tcp->address);
         tcp->address = NULL;

@@ -33,6 +33,7 @@
 #include "core/contract.h"
 #include "core/wire.h"
 #include "net/socket.h"
+#include "net/sys.h"
 
 #define SPANS_MAX 64u  /* gathered for one write: of adjoining frames */
 #define READ_MIN 2048u /* a message that has less room left is full */
@@ -90,7 +91,7 @@ static void hang_up(struct transport *transport, bool reset)
     if (reset) {
         socket_reset(transport->fd);
     } else {
-        (void)close(transport->fd);
+        (void)sys_close(transport->fd);
     }
     if (transport->pending != NULL) {
         transport_pool_give(transport->pool, transport->pending);
@@ -211,7 +212,7 @@ static size_t receive_bytes(struct transport *transport, uint8_t *bytes,
     if (transport->ssl != NULL) {
         return tls_receive(transport, bytes, capacity);
     }
-    received = recv(transport->fd, bytes, capacity, 0);
+    received = sys_recv(transport->fd, bytes, capacity, 0);
     if (received > 0) {
         return (size_t)received;
     }
@@ -272,19 +273,20 @@ static void send_bytes(struct transport *transport,
     }
     while (buffer->start < buffer->end) {
         size_t sent = judge_output(
-            transport, send(transport->fd, buffer->bytes + buffer->start,
-                            buffer->end - buffer->start,
-                            MSG_NOSIGNAL | (buffer->piped > 0 ? MSG_MORE : 0)));
+            transport,
+            sys_send(transport->fd, buffer->bytes + buffer->start,
+                     buffer->end - buffer->start,
+                     MSG_NOSIGNAL | (buffer->piped > 0 ? MSG_MORE : 0)));
         if (sent == 0) {
             return;
         }
         buffer->start += sent;
     }
     while (buffer->piped > 0) {
-        size_t sent =
-            judge_output(transport, splice(buffer->pipe->out, NULL,
-                                           transport->fd, NULL, buffer->piped,
-                                           SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+        size_t sent = judge_output(
+            transport,
+            sys_splice(buffer->pipe->out, NULL, transport->fd, NULL,
+                       buffer->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
         if (sent == 0) {
             return;
         }
@@ -678,7 +680,7 @@ static void finish_close(struct transport *transport)
         ERR_clear_error();
         (void)SSL_shutdown(transport->ssl);
     }
-    (void)shutdown(transport->fd, SHUT_WR);
+    (void)sys_shutdown(transport->fd, SHUT_WR);
     transport->phase = LINGERING;
 }
 
@@ -800,11 +802,13 @@ static bool adopt_tls(SSL *ssl, int fd)
 static void set_options(int fd, const struct transport_config *config)
 {
     socket_no_delay(fd);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
-                     &config->user_timeout_ms, sizeof config->user_timeout_ms);
+    (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+                         &config->user_timeout_ms,
+                         sizeof config->user_timeout_ms);
     if (config->notsent_lowat > 0) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
-                         &config->notsent_lowat, sizeof config->notsent_lowat);
+        (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
+                             &config->notsent_lowat,
+                             sizeof config->notsent_lowat);
     }
 }
 

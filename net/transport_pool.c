@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/contract.h"
+#include "net/sys.h"
 
 #define FREE_BUFFERS_MAX 4u
 #define PIPES_MAX 32u /* at most 8 MiB of the kernel's, by default */
@@ -50,8 +51,8 @@ transport_pool_create(struct loop *loop, struct spill_pool *spills,
 static void destroy_pipe(struct transport_pool *pool,
                          struct transport_pipe *pipe)
 {
-    (void)close(pipe->in);
-    (void)close(pipe->out);
+    (void)sys_close(pipe->in);
+    (void)sys_close(pipe->out);
     free(pipe);
     pool->pipe_count--;
 }
@@ -65,14 +66,14 @@ static struct transport_pipe *create_pipe(struct transport_pool *pool)
         (pipe = calloc(1, sizeof *pipe)) == NULL) {
         return NULL;
     }
-    if (pipe2(fd, O_NONBLOCK | O_CLOEXEC) != 0) {
+    if (sys_pipe2(fd, O_NONBLOCK | O_CLOEXEC) != 0) {
         free(pipe);
         return NULL;
     }
     pipe->out = fd[0];
     pipe->in = fd[1];
     pool->pipe_count++;
-    if (fcntl(pipe->in, F_SETPIPE_SZ, (int)pool->config.message_max) <
+    if (sys_fcntl(pipe->in, F_SETPIPE_SZ, (int)pool->config.message_max) <
         (int)pool->config.message_max) {
         destroy_pipe(pool, pipe); /* of no use: the user's limit is reached */
         return NULL;

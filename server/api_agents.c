@@ -6,6 +6,7 @@
 
 #include "net/log.h"
 #include "net/loop.h"
+#include "net/sys.h"
 #include "server/auth.h"
 #include "server/config.h"
 #include "server/exchange.h"
@@ -147,7 +148,7 @@ static void release_list(struct agent_list *list)
 {
     loop_cancel(list->base.api->parts.loop, &list->task);
     if (list->out != NULL) {
-        (void)fclose(list->out);
+        (void)sys_fclose(list->out);
     }
     free(list->text);
     free(list->agents);
@@ -180,7 +181,7 @@ static void on_slice(void *user)
         return;
     }
     (void)fputs(list->count == 0 ? "[]" : "]", list->out);
-    bool written = fclose(list->out) == 0;
+    bool written = sys_fclose(list->out) == 0;
     list->out = NULL;
     reply_text(&list->base.call->reply, 200, REPLY_JSON_TYPE,
                written ? list->text : NULL, list->length);

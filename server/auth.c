@@ -11,6 +11,7 @@
 
 #include "core/contract.h"
 #include "core/key.h"
+#include "net/sys.h"
 #include "server/datadir.h"
 
 #define TOKEN_FILE "admin.token"
@@ -28,7 +29,7 @@ static void digest(struct span secret, uint8_t out[STORE_DIGEST_SIZE])
 static void random_bytes(uint8_t bytes[KEY_RANDOM_SIZE])
 {
     /* up to 256 bytes come whole once the kernel's generator is seeded */
-    ssize_t got = getrandom(bytes, KEY_RANDOM_SIZE, 0);
+    ssize_t got = sys_getrandom(bytes, KEY_RANDOM_SIZE, 0);
     ENSURE(got == (ssize_t)KEY_RANDOM_SIZE);
 }
 
@@ -66,8 +67,9 @@ static bool read_token(struct auth *auth, int dir, const char *path,
                        char error[AUTH_ERROR_SIZE])
 {
     char text[AUTH_TOKEN_MAX + 2]; /* with its newline, and one too many */
-    int file = openat(dir, TOKEN_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    ssize_t got = file < 0 ? -1 : read(file, text, sizeof(text));
+    int file =
+        sys_openat(dir, TOKEN_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+    ssize_t got = file < 0 ? -1 : sys_read(file, text, sizeof(text));
     bool fine = got >= 0;
     if (!fine) {
         (void)snprintf(error, AUTH_ERROR_SIZE, "cannot read %s/%s: %s", path,
@@ -87,7 +89,7 @@ static bool read_token(struct auth *auth, int dir, const char *path,
                        path, TOKEN_FILE, AUTH_TOKEN_MIN, AUTH_TOKEN_MAX);
     }
     if (file >= 0) {
-        (void)close(file);
+        (void)sys_close(file);
     }
     OPENSSL_cleanse(text, sizeof(text));
     return fine;
@@ -104,7 +106,7 @@ bool auth_open(struct auth *auth, struct store *store, const char *dir,
                 (exists || make_token(fd, dir, error)) &&
                 read_token(auth, fd, dir, error);
     if (fd >= 0) {
-        (void)close(fd);
+        (void)sys_close(fd);
     }
     return fine;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "net/sys.h"
 #include "server/knob.h"
 
 #define CONFIG_VARIABLE KNOB_ENVIRONMENT "CONFIG="
@@ -111,7 +112,7 @@ static bool read_file(struct reader *reader)
     if (reader->path == NULL) {
         return true;
     }
-    reader->file = fopen(reader->path, "re");
+    reader->file = sys_fopen(reader->path, "re");
     if (reader->file == NULL) {
         return fail(reader, "cannot read the configuration %s: %s",
                     reader->path, strerror(errno));
@@ -126,7 +127,7 @@ static bool read_file(struct reader *reader)
         (void)fail(reader, "%s:%d: neither a [section] nor a 'key = value'",
                    reader->path, line);
     }
-    (void)fclose(reader->file);
+    (void)sys_fclose(reader->file);
     return !reader->failed;
 }
 

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/sys.h"
+
 __attribute__((format(printf, 2, 3))) static bool
 fail(char error[DATADIR_ERROR_SIZE], const char *format, ...)
 {
@@ -42,7 +44,7 @@ static bool is_private(const struct stat *status, const char *path,
 int datadir_open(const char *path, char error[DATADIR_ERROR_SIZE])
 {
     struct stat status;
-    bool made = mkdir(path, 0700) == 0;
+    bool made = sys_mkdir(path, 0700) == 0;
     if (!made && errno != EEXIST) {
         (void)fail(error,
                    "cannot make the data directory %s: %s; make it, or "
@@ -50,25 +52,25 @@ int datadir_open(const char *path, char error[DATADIR_ERROR_SIZE])
                    path, strerror(errno));
         return -1;
     }
-    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int dir = sys_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (dir < 0) {
         (void)fail(error, "cannot open the data directory %s: %s", path,
                    strerror(errno));
         return -1;
     }
-    if (fstat(dir, &status) != 0) {
+    if (sys_fstat(dir, &status) != 0) {
         (void)fail(error, "cannot look at the data directory %s: %s", path,
                    strerror(errno));
     } else if (is_private(&status, path, "", "", error)) {
         return dir;
     }
-    (void)close(dir);
+    (void)sys_close(dir);
     return -1;
 }
 
 bool datadir_lock(int dir, const char *path, char error[DATADIR_ERROR_SIZE])
 {
-    if (flock(dir, LOCK_EX | LOCK_NB) == 0) {
+    if (sys_flock(dir, LOCK_EX | LOCK_NB) == 0) {
         return true;
     }
     if (errno == EWOULDBLOCK) {
@@ -83,7 +85,7 @@ bool datadir_check(int dir, const char *path, const char *name, bool *exists,
                    char error[DATADIR_ERROR_SIZE])
 {
     struct stat status;
-    if (fstatat(dir, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (sys_fstatat(dir, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
         *exists = false;
         return errno == ENOENT || fail(error, "cannot look at %s/%s: %s", path,
                                        name, strerror(errno));
@@ -100,7 +102,7 @@ static bool write_all(int file, const void *content, size_t length)
 {
     const char *bytes = content;
     while (length > 0) {
-        ssize_t written = write(file, bytes, length);
+        ssize_t written = sys_write(file, bytes, length);
         if (written < 0 && errno != EINTR) {
             return false;
         }
@@ -109,7 +111,7 @@ static bool write_all(int file, const void *content, size_t length)
             length -= (size_t)written;
         }
     }
-    return fsync(file) == 0;
+    return sys_fsync(file) == 0;
 }
 
 bool datadir_make(int dir, const char *path, const char *name,
@@ -117,21 +119,22 @@ bool datadir_make(int dir, const char *path, const char *name,
                   char error[DATADIR_ERROR_SIZE])
 {
     static const char unfinished[] = ".unfinished";
-    (void)unlinkat(dir, unfinished, 0); /* of an earlier, killed start */
+    (void)sys_unlinkat(dir, unfinished, 0); /* of an earlier, killed start */
     int file =
-        openat(dir, unfinished,
-               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        sys_openat(dir, unfinished,
+                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file < 0) {
         return fail(error, "cannot make %s/%s: %s", path, name,
                     strerror(errno));
     }
     bool fine = write_all(file, content, length) &&
-                renameat(dir, unfinished, dir, name) == 0 && fsync(dir) == 0;
+                sys_renameat(dir, unfinished, dir, name) == 0 &&
+                sys_fsync(dir) == 0;
     if (!fine) {
         (void)fail(error, "cannot write %s/%s: %s", path, name,
                    strerror(errno));
-        (void)unlinkat(dir, unfinished, 0);
+        (void)sys_unlinkat(dir, unfinished, 0);
     }
-    (void)close(file);
+    (void)sys_close(file);
     return fine;
 }

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/sys.h"
 #include "server/resolve.h"
 
 enum { REQUEST_SIZE = 512, READ_SIZE = 16384, READS_A_TURN = 16 };
@@ -44,7 +45,7 @@ static void disconnect(struct fetch *fetch)
 {
     if (fetch->watch.watched) {
         loop_remove(fetch->loop, &fetch->watch);
-        (void)close(fetch->watch.fd);
+        (void)sys_close(fetch->watch.fd);
     }
 }
 
@@ -203,7 +204,7 @@ static void receive(struct fetch *fetch)
 {
     uint8_t bytes[READ_SIZE];
     for (int i = 0; i < READS_A_TURN; ++i) {
-        ssize_t got = recv(fetch->watch.fd, bytes, sizeof(bytes), 0);
+        ssize_t got = sys_recv(fetch->watch.fd, bytes, sizeof(bytes), 0);
         if (got > 0) {
             if (!take(fetch, (struct span){bytes, (size_t)got})) {
                 return;
@@ -223,8 +224,9 @@ static void receive(struct fetch *fetch)
 static void transmit(struct fetch *fetch)
 {
     while (fetch->sent < fetch->request_length) {
-        ssize_t sent = send(fetch->watch.fd, fetch->request + fetch->sent,
-                            fetch->request_length - fetch->sent, MSG_NOSIGNAL);
+        ssize_t sent =
+            sys_send(fetch->watch.fd, fetch->request + fetch->sent,
+                     fetch->request_length - fetch->sent, MSG_NOSIGNAL);
         if (sent > 0) {
             fetch->sent += (size_t)sent;
         } else if (errno == EAGAIN) {
@@ -240,15 +242,11 @@ static void transmit(struct fetch *fetch)
 static void on_ready(void *user, uint32_t events)
 {
     struct fetch *fetch = user;
-    int error = 0;
-    socklen_t size = sizeof(error);
     if (fetch->sent == fetch->request_length) {
         receive(fetch);
         return;
     }
-    if (fetch->sent == 0 && (getsockopt(fetch->watch.fd, SOL_SOCKET, SO_ERROR,
-                                        &error, &size) != 0 ||
-                             error != 0)) {
+    if (fetch->sent == 0 && sys_socket_error(fetch->watch.fd) != 0) {
         disconnect(fetch);
         attempt(fetch);
         return;
@@ -261,14 +259,14 @@ static bool connect_to(struct fetch *fetch,
                        const struct socket_address *address)
 {
     int kind = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    int fd = socket(address->storage.ss_family, kind, 0);
+    int fd = sys_socket(address->storage.ss_family, kind, 0);
     if (fd < 0) {
         return false;
     }
     const struct sockaddr *peer = (const void *)&address->storage;
-    if ((connect(fd, peer, address->length) != 0 && errno != EINPROGRESS) ||
+    if ((sys_connect(fd, peer, address->length) != 0 && errno != EINPROGRESS) ||
         !loop_add(fetch->loop, &fetch->watch, fd, EPOLLOUT)) {
-        (void)close(fd);
+        (void)sys_close(fd);
         return false;
     }
     return true;

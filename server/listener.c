@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "net/socket.h"
+#include "net/sys.h"
 
 #define BACKLOG 4096    /* a reconnect storm; the kernel cuts it to somaxconn */
 #define QUARANTINED 64u /* ports of the kernel's choice tried at most */
@@ -48,7 +49,7 @@ static uint16_t bound_port(int fd)
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
 
-    if (getsockname(fd, (struct sockaddr *)&storage, &length) != 0) {
+    if (sys_getsockname(fd, (struct sockaddr *)&storage, &length) != 0) {
         return 0;
     }
     return ntohs(storage.ss_family == AF_INET6
@@ -87,18 +88,18 @@ int listener_bind(const char *address, uint16_t *port,
                        address);
         return -1;
     }
-    fd = socket(parsed.storage.ss_family,
-                SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd = sys_socket(parsed.storage.ss_family,
+                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(fd, (struct sockaddr *)&parsed.storage, parsed.length) != 0 ||
-        listen(fd, BACKLOG) != 0) {
+        sys_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        sys_bind(fd, (struct sockaddr *)&parsed.storage, parsed.length) != 0 ||
+        sys_listen(fd, BACKLOG) != 0) {
         int cause = errno;
         (void)snprintf(error, LISTENER_ERROR_SIZE,
                        "cannot listen on %s: %s; %s", address, strerror(cause),
                        remedy(cause));
         if (fd >= 0) {
-            (void)close(fd);
+            (void)sys_close(fd);
         }
         return -1;
     }
@@ -113,17 +114,17 @@ static bool is_stale(const struct socket_address *address, const char *path)
     bool stale;
     int fd;
 
-    if (lstat(path, &status) != 0 || !S_ISSOCK(status.st_mode)) {
+    if (sys_lstat(path, &status) != 0 || !S_ISSOCK(status.st_mode)) {
         return false;
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd = sys_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return false;
     }
-    stale = connect(fd, (const struct sockaddr *)&address->storage,
-                    address->length) != 0 &&
+    stale = sys_connect(fd, (const struct sockaddr *)&address->storage,
+                        address->length) != 0 &&
             errno == ECONNREFUSED;
-    (void)close(fd);
+    (void)sys_close(fd);
     return stale;
 }
 
@@ -142,17 +143,17 @@ int listener_bind_unix(const char *path, char error[LISTENER_ERROR_SIZE])
                        path);
         return -1;
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd = sys_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0 && is_stale(&address, path)) {
-        (void)unlink(path);
+        (void)sys_unlink(path);
     }
     /* Never open to others, not even between bind() and a chmod(). */
     mask = umask(0177);
-    bound = fd >= 0 &&
-            bind(fd, (struct sockaddr *)&address.storage, address.length) == 0;
+    bound = fd >= 0 && sys_bind(fd, (struct sockaddr *)&address.storage,
+                                address.length) == 0;
     cause = errno;
     (void)umask(mask);
-    if (bound && listen(fd, BACKLOG) == 0) {
+    if (bound && sys_listen(fd, BACKLOG) == 0) {
         return fd;
     }
     cause = bound ? errno : cause;
@@ -164,7 +165,7 @@ int listener_bind_unix(const char *path, char error[LISTENER_ERROR_SIZE])
                          "stop that one, or choose another path"
                        : "make its directory exist and writable");
     if (fd >= 0) {
-        (void)close(fd);
+        (void)sys_close(fd);
     }
     return -1;
 }
@@ -193,7 +194,7 @@ int listener_bind_agent(struct port_table *ports,
         }
     }
     while (count > 0) {
-        (void)close(held[--count]);
+        (void)sys_close(held[--count]);
     }
     if (fd >= 0) {
         port_use(ports, *port, uuid, now_ms);

@@ -13,6 +13,7 @@
 #include "core/contract.h"
 #include "net/log.h"
 #include "net/loop.h"
+#include "net/sys.h"
 #include "server/auth.h"
 #include "server/config.h"
 #include "server/exchange.h"
@@ -56,12 +57,12 @@ static uint64_t resident_bytes(void)
 {
     unsigned long long size = 0;
     unsigned long long resident = 0;
-    FILE *in = fopen("/proc/self/statm", "re");
+    FILE *in = sys_fopen("/proc/self/statm", "re");
     if (in != NULL) {
         if (fscanf(in, "%llu %llu", &size, &resident) != 2) {
             resident = 0;
         }
-        (void)fclose(in);
+        (void)sys_fclose(in);
     }
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
@@ -89,11 +90,11 @@ static void put_process(FILE *out, const struct api *api)
     whole(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
           resident_bytes());
     /* since Linux 6.2 the number of open descriptors, 0 before */
-    if (stat("/proc/self/fd", &status) == 0 && status.st_size > 0) {
+    if (sys_stat("/proc/self/fd", &status) == 0 && status.st_size > 0) {
         whole(out, "process_open_fds", "gauge", "Open descriptors.",
               (uint64_t)status.st_size);
     }
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    if (sys_getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         whole(out, "process_max_fds", "gauge", "Descriptors there may be.",
               limit.rlim_cur);
     }
@@ -343,7 +344,7 @@ void metrics_show(struct exchange *exchange)
             put_web(out, api->web);
         }
         put_loop(out, api->parts.loop);
-        if (fclose(out) != 0) {
+        if (sys_fclose(out) != 0) {
             free(text);
             text = NULL;
         }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "net/socket.h"
+#include "net/sys.h"
 
 #define ANSWER_SIZE 512u
 #define SCRATCH_SIZE 4096u
@@ -18,7 +19,7 @@ static bool swallow(int fd)
     char scratch[SCRATCH_SIZE];
 
     for (int i = 0; i < READS_MAX; i++) {
-        ssize_t length = recv(fd, scratch, sizeof scratch, MSG_DONTWAIT);
+        ssize_t length = sys_recv(fd, scratch, sizeof scratch, MSG_DONTWAIT);
         if (length < 0) {
             return errno == EAGAIN || errno == EINTR;
         }
@@ -36,7 +37,7 @@ static void end(struct refusal *refusal)
 
     loop_timer_stop(loop, &refusal->timer);
     loop_remove(loop, &refusal->watch);
-    (void)close(fd);
+    (void)sys_close(fd);
     refusal->watch.fd = -1;
     refusal->all->count--;
 }
@@ -106,15 +107,15 @@ void refusal_send(struct refusals *refusals, int fd, const char *message)
 
     /* A new connection's buffer is empty: all of it fits or nothing helps. */
     if (refusal == NULL ||
-        send(fd, answer, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+        sys_send(fd, answer, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) !=
             length ||
-        shutdown(fd, SHUT_WR) != 0) {
+        sys_shutdown(fd, SHUT_WR) != 0) {
         socket_reset(fd);
         return;
     }
     if (!swallow(fd) ||
         !loop_add(refusals->loop, &refusal->watch, fd, EPOLLIN)) {
-        (void)close(fd);
+        (void)sys_close(fd);
         return;
     }
     refusals->count++;

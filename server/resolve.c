@@ -12,6 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "net/sys.h"
+
 struct job {
     atomic_int holders;
     int event;        /* readable: the thread is done */
@@ -38,7 +40,7 @@ static void job_drop(struct job *job)
 {
     if (atomic_fetch_sub(&job->holders, 1) == 1) {
         if (job->event >= 0) {
-            (void)close(job->event);
+            (void)sys_close(job->event);
         }
         free(job);
     }
@@ -51,7 +53,7 @@ static void *look_up(void *argument)
                              .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
     struct addrinfo *list = NULL;
     uint64_t one = 1;
-    if (getaddrinfo(job->host, job->port, &hints, &list) == 0) {
+    if (sys_getaddrinfo(job->host, job->port, &hints, &list) == 0) {
         for (struct addrinfo *each = list;
              each != NULL && job->count < RESOLVE_ADDRESSES_MAX;
              each = each->ai_next) {
@@ -63,7 +65,7 @@ static void *look_up(void *argument)
     }
     (void)atomic_fetch_sub(&threads, 1);
     atomic_store(&job->done, true);
-    (void)!write(job->event, &one, sizeof(one));
+    (void)!sys_write(job->event, &one, sizeof(one));
     job_drop(job);
     return NULL;
 }
@@ -107,7 +109,7 @@ static bool start_thread(struct job *job)
     (void)sigfillset(&all);
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     (void)pthread_sigmask(SIG_SETMASK, &all, &kept);
-    bool started = pthread_create(&thread, &attributes, look_up, job) == 0;
+    bool started = sys_pthread_create(&thread, &attributes, look_up, job) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &kept, NULL);
     (void)pthread_attr_destroy(&attributes);
     return started;
@@ -121,7 +123,7 @@ static bool start_look_up(struct resolve *resolve)
         (void)atomic_fetch_sub(&threads, 1);
         return false;
     }
-    job->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    job->event = sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (job->event >= 0 &&
         loop_add(resolve->loop, &resolve->watch, job->event, EPOLLIN)) {
         (void)atomic_fetch_add(&job->holders, 1);

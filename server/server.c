@@ -11,6 +11,7 @@
 
 #include "net/log.h"
 #include "net/loop.h"
+#include "net/sys.h"
 #include "server/api.h"
 #include "server/auth.h"
 #include "server/config.h"
@@ -93,7 +94,7 @@ static void on_signal(void *user, uint32_t events)
     struct signalfd_siginfo info;
 
     (void)events;
-    if (read(server->signal_fd, &info, sizeof info) != sizeof info) {
+    if (sys_read(server->signal_fd, &info, sizeof info) != sizeof info) {
         return;
     }
     if (info.ssi_signo == SIGHUP) {
@@ -134,8 +135,9 @@ static bool watch_signals(struct server *server)
     server->signals =
         (struct loop_watch){.fd = -1, .ready = on_signal, .user = server};
     server->signal_fd = -1;
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0) {
-        server->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (sys_sigprocmask(SIG_BLOCK, &signals, NULL) == 0) {
+        server->signal_fd =
+            sys_signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
     }
     return server->signal_fd >= 0 &&
            loop_add(server->loop, &server->signals, server->signal_fd, EPOLLIN);
@@ -174,11 +176,11 @@ static void raise_descriptors(const struct config *config)
     uint64_t wanted = 2 * config->agents_max + DESCRIPTORS_SPARE;
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    if (sys_getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return;
     }
     limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    (void)sys_setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur < wanted) {
         log_line(LOG_WARN, "descriptors_few",
                  log_uint("limit", (uint64_t)limit.rlim_cur),
@@ -300,16 +302,16 @@ static void release(struct server *server)
         loop_destroy(server->loop);
     }
     if (server->signal_fd >= 0) {
-        (void)close(server->signal_fd);
+        (void)sys_close(server->signal_fd);
     }
     if (server->main_fd >= 0) {
-        (void)close(server->main_fd);
+        (void)sys_close(server->main_fd);
     }
     if (server->admin_fd >= 0) {
-        (void)close(server->admin_fd);
+        (void)sys_close(server->admin_fd);
     }
     if (server->admin_bound) {
-        (void)unlink(server->config->admin_socket);
+        (void)sys_unlink(server->config->admin_socket);
     }
     store_close(server->store);
 }

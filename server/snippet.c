@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/contract.h"
+#include "net/sys.h"
 
 /* In a template: @U the URL; the name as @S a label of [a-z0-9-], @J the inside
  * of a JSON string (which is a YAML double-quoted one too), @D the inside of a
@@ -204,7 +205,7 @@ char *snippet_make(enum snippet_kind kind, const char *name, const char *url)
             (void)fputc(*c, out);
         }
     }
-    if (fclose(out) != 0) {
+    if (sys_fclose(out) != 0) {
         free(text);
         text = NULL;
     }

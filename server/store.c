@@ -23,6 +23,7 @@
 
 #include "core/contract.h"
 #include "core/key.h"
+#include "net/sys.h"
 #include "server/datadir.h"
 
 #define FILE_NAME "orthrus.db"
@@ -416,7 +417,7 @@ void store_close(struct store *store)
     }
     (void)sqlite3_close(store->db);
     if (store->dir >= 0) {
-        (void)close(store->dir);
+        (void)sys_close(store->dir);
     }
     free(store);
 }

@@ -7,12 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net/sys.h"
+
 static bool fail(char error[TLS_ERROR_SIZE], const char *path,
                  const char *remedy)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
-    if (access(path, R_OK) != 0) {
+    if (sys_access(path, R_OK) != 0) {
         reason = strerror(errno);
     }
     (void)snprintf(error, TLS_ERROR_SIZE, "cannot use %s: %s; %s", path,

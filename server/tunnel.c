@@ -31,6 +31,7 @@
 #include "net/map.h"
 #include "net/socket.h"
 #include "net/spill.h"
+#include "net/sys.h"
 #include "net/transport.h"
 #include "server/config.h"
 #include "server/listener.h"
@@ -232,7 +233,7 @@ static void listen_now(struct session *session)
         say(LOG_WARN, "proxy_failed", session, log_errno(errno));
         tunnel->ended.listens_failed++;
         if (fd >= 0) {
-            (void)close(fd);
+            (void)sys_close(fd);
         }
         agent_listen_failed(session->agent);
         return;
@@ -678,7 +679,7 @@ static bool create_parts(struct tunnel *tunnel, const struct config *config)
     uint64_t secrets[6];
     void *memory;
 
-    if (getrandom(secrets, sizeof secrets, 0) != (ssize_t)sizeof secrets) {
+    if (sys_getrandom(secrets, sizeof secrets, 0) != (ssize_t)sizeof secrets) {
         return false;
     }
     memcpy(hub.hash_key, secrets, sizeof hub.hash_key);

@@ -26,6 +26,7 @@
 
 #include "net/log.h"
 #include "net/socket.h"
+#include "net/sys.h"
 #include "server/auth.h"
 #include "server/config.h"
 #include "server/uuid.h"
@@ -163,7 +164,7 @@ int upgrade_request(struct visit *visit)
 static void take_over(struct visit *visit)
 {
     SSL *ssl = lws_get_ssl(visit->wsi);
-    int fd = fcntl(lws_get_socket_fd(visit->wsi), F_DUPFD_CLOEXEC, 0);
+    int fd = sys_fcntl(lws_get_socket_fd(visit->wsi), F_DUPFD_CLOEXEC, 0);
 
     if (fd < 0) {
         log_line(LOG_ERROR, "agent_lost", log_string("name", visit->name),

@@ -4,12 +4,13 @@
 #include <sys/random.h>
 
 #include "core/contract.h"
+#include "net/sys.h"
 
 struct uuid uuid_make(void)
 {
     struct uuid uuid;
     /* up to 256 bytes come whole once the kernel's generator is seeded */
-    ssize_t got = getrandom(uuid.bytes, UUID_SIZE, 0);
+    ssize_t got = sys_getrandom(uuid.bytes, UUID_SIZE, 0);
     ENSURE(got == (ssize_t)UUID_SIZE);
     uuid.bytes[6] = (uint8_t)((uuid.bytes[6] & 0x0f) | 0x40);
     uuid.bytes[8] = (uint8_t)((uuid.bytes[8] & 0x3f) | 0x80);

@@ -11,6 +11,7 @@
 
 #include "net/log.h"
 #include "net/socket.h"
+#include "net/sys.h"
 #include "server/config.h"
 #include "server/upgrade.h"
 
@@ -187,7 +188,7 @@ void visit_open(struct web *web, int fd, bool is_admin)
         socket_reset(fd);
         return;
     }
-    (void)getpeername(fd, (struct sockaddr *)&visit->peer, &length);
+    (void)sys_getpeername(fd, (struct sockaddr *)&visit->peer, &length);
     name_remote(visit, &visit->peer);
     visit->is_shared = is_shared(web, &visit->peer);
     if (!enter(visit)) {
@@ -218,8 +219,8 @@ static bool may_have_begun(const struct visit *visit)
     socklen_t length = sizeof info;
 
     return visit->state == VISIT_HEAD && visit->wsi != NULL &&
-           (getsockopt(lws_get_socket_fd(visit->wsi), IPPROTO_TCP, TCP_INFO,
-                       &info, &length) != 0 ||
+           (sys_getsockopt(lws_get_socket_fd(visit->wsi), IPPROTO_TCP, TCP_INFO,
+                           &info, &length) != 0 ||
             info.tcpi_bytes_received != 0);
 }
 
@@ -265,11 +266,12 @@ void visit_head_too_large(struct web *web)
     if (ssl != NULL) {
         (void)SSL_write(ssl, answer, sizeof answer - 1);
     } else {
-        (void)send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)sys_send(fd, answer, sizeof answer - 1,
+                       MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     /* Unread bytes would make the close a reset, which takes the answer away */
     for (int i = 0; i < 16; i++) {
-        if (recv(fd, rest, sizeof rest, MSG_DONTWAIT) <= 0) {
+        if (sys_recv(fd, rest, sizeof rest, MSG_DONTWAIT) <= 0) {
             break;
         }
     }

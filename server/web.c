@@ -10,6 +10,7 @@
 
 #include "net/log.h"
 #include "net/loop.h"
+#include "net/sys.h"
 #include "server/config.h"
 #include "server/upgrade.h"
 #include "server/visit.h"
@@ -189,7 +190,7 @@ struct web *web_open(const struct web_parts *parts, char error[WEB_ERROR_SIZE])
                  (size_t)parts->config->preauth_per_address);
     logging = web;
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
-    nested.filefd = fcntl(loop_fd(parts->loop), F_DUPFD_CLOEXEC, 0);
+    nested.filefd = sys_fcntl(loop_fd(parts->loop), F_DUPFD_CLOEXEC, 0);
     if (!create_context(web) ||
         lws_adopt_descriptor_vhost(web->vhost, LWS_ADOPT_RAW_FILE_DESC, nested,
                                    protocols[0].name, NULL) == NULL ||
