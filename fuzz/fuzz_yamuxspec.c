@@ -13,29 +13,7 @@
 #include "conformance/channel_internal.h"
 #include "conformance/report.h"
 #include "conformance/session_internal.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
-
-/* Not assert(): must hold in every build. */
-#define MUST(condition)                                  \
-    do {                                                 \
-        if (!(condition)) {                              \
-            fprintf(stderr, "broken: %s\n", #condition); \
-            abort();                                     \
-        }                                                \
-    } while (0)
-
-struct input {
-    const uint8_t *bytes;
-    size_t length;
-    size_t piece; /* at most so many at once; 0: all */
-};
-
-static size_t next_piece(const struct input *input)
-{
-    return input->piece && input->piece < input->length ? input->piece
-                                                        : input->length;
-}
+#include "fuzz/harness.h"
 
 /* ---- in place of the case's process ---- */
 
@@ -71,7 +49,7 @@ static size_t queued; /* bytes that we would have sent */
 enum channel_state channel_raw_read(struct channel *channel, uint8_t *bytes,
                                     size_t size, size_t *moved)
 {
-    size_t count = next_piece(&arriving);
+    size_t count = input_piece(&arriving);
     (void)channel;
     *moved = count < size ? count : size;
     if (*moved == 0) {
@@ -186,7 +164,7 @@ static struct outcome play(struct input input, unsigned setup)
     session.books = session_books_make();
     if (setjmp(verdict) == 0) {
         while (input.length) {
-            size_t count = next_piece(&input);
+            size_t count = input_piece(&input);
             if (setup & 16) {
                 session_shape(&session, input.bytes, count,
                               &session.books->shaped);
