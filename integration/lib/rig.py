@@ -62,7 +62,9 @@ class Server:
     """What both servers have: an API, agents, a way to end."""
 
     process = None
+    host = '127.0.0.1'
     address = ''
+    tls = None  # a context for clients, if it speaks TLS
     token = ''
     name = ''
 
@@ -78,10 +80,11 @@ class Server:
                 body).encode()
             fields.setdefault('Content-Type', 'application/json')
         request = urllib.request.Request(
-            'http://%s%s' % (self.address, path), data, fields,
-            method=method)
+            '%s://%s%s' % ('https' if self.tls else 'http', self.address,
+                           path), data, fields, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
+            with urllib.request.urlopen(
+                    request, timeout=timeout, context=self.tls) as answer:
                 return Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -137,18 +140,21 @@ class Server:
                 self.process.tail()))
 
     def connect_url(self):
-        return 'ws://%s/api/v1/ws/orthrus/connect' % self.address
+        return '%s://%s/api/v1/ws/orthrus/connect' % (
+            'wss' if self.tls else 'ws', self.address)
 
 
 class OurServer(Server):
     """orthrusd with a private data directory."""
+
+    log_level = 'debug'
 
     def __init__(self, run, options=()):
         self.name = 'orthrusd'
         self.run = run
         self.data = run.path('data')
         self.log = run.path('orthrusd.log')
-        self.address = '127.0.0.1:%d' % free_port()
+        self.address = '%s:%d' % (self.host, free_port())
         self.options = list(options)
         self.start()
 
@@ -156,7 +162,7 @@ class OurServer(Server):
         program = self.run.programs.check(self.run.programs.server)
         self.process = Process(self.name, [
             program, '--listen', self.address, '--data-dir', self.data,
-            '--log-level', 'debug', *self.options], self.log)
+            '--log-level', self.log_level, *self.options], self.log)
 
         def ready():
             self.must_live()
@@ -221,6 +227,8 @@ class GoServer(Server):
 class Agent:
     """An agent of either kind, for one key."""
 
+    log_level = 'debug'
+
     def __init__(self, run, kind, url, key, docker, options=()):
         self.run = run
         self.kind = kind
@@ -230,8 +238,8 @@ class Agent:
         programs = run.programs
         if kind == 'ours':
             self.argv = [programs.check(programs.agent),
-                         '--log-level', 'debug', '--reconnect-min', '200ms',
-                         '--reconnect-max', '1s']
+                         '--log-level', self.log_level,
+                         '--reconnect-min', '200ms', '--reconnect-max', '1s']
         else:
             self.argv = [programs.check(programs.peer), kind,
                          '--reconnect-delay', '200ms']

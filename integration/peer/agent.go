@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -25,6 +27,7 @@ const (
 // An agent dials the server for ever and serves the streams of each session.
 type agent struct {
 	url, key, id, socket string
+	tls                  *tls.Config
 	raw                  bool
 	delay, delayMax      time.Duration
 	heartbeat            time.Duration
@@ -38,6 +41,8 @@ func runAgent(args []string, raw bool) error {
 	set.StringVar(&a.key, "auth-key", "", "agent key")
 	set.StringVar(&a.id, "agent-id", "unknown", "name to show")
 	set.StringVar(&a.socket, "docker-socket", "/var/run/docker.sock", "")
+	authorities := set.String("ca-file", "",
+		"PEM `FILE` of certificates to trust instead of the system's")
 	set.DurationVar(&a.delay, "reconnect-delay", 5*time.Second,
 		"first pause between connects; doubles up to twelve times itself")
 	set.DurationVar(&a.heartbeat, "heartbeat", 30*time.Second, "")
@@ -64,6 +69,16 @@ func runAgent(args []string, raw bool) error {
 		target.Path = connectPath
 	}
 	a.url = target.String()
+	if *authorities != "" {
+		text, err := os.ReadFile(*authorities)
+		if err != nil {
+			return err
+		}
+		a.tls = &tls.Config{RootCAs: x509.NewCertPool()}
+		if !a.tls.RootCAs.AppendCertsFromPEM(text) {
+			return errors.New("no certificate in " + *authorities)
+		}
+	}
 	a.delayMax = 12 * a.delay
 	a.run()
 	return nil
@@ -88,7 +103,10 @@ func (a *agent) run() {
 }
 
 func (a *agent) session() error {
-	dialer := websocket.Dialer{HandshakeTimeout: 10 * time.Second}
+	dialer := websocket.Dialer{
+		HandshakeTimeout: 10 * time.Second,
+		TLSClientConfig:  a.tls,
+	}
 	if a.faults.shape.frag > 0 {
 		dialer.WriteBufferSize = a.faults.shape.frag
 	}

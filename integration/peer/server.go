@@ -25,6 +25,7 @@ import (
 type server struct {
 	upgrader  websocket.Upgrader
 	halfClose bool
+	keepAlive time.Duration
 	print     sync.Mutex
 
 	mu       sync.Mutex
@@ -56,6 +57,10 @@ func runServer(args []string) error {
 		"WebSocket buffer `BYTES`, 0: as the HTTP server has them")
 	halfClose := set.Bool("half-close", false,
 		"carry the end of one direction, which the original does not")
+	keepAlive := set.Duration("keep-alive", 0,
+		"between pings of a session, 0: as the library does, 30s")
+	cert := set.String("tls-cert", "", "PEM `FILE`; the original has a proxy for TLS")
+	certKey := set.String("tls-key", "", "PEM `FILE`")
 	_ = set.Parse(args)
 
 	s := &server{
@@ -64,6 +69,7 @@ func runServer(args []string) error {
 			CheckOrigin: func(*http.Request) bool { return true },
 		},
 		halfClose: *halfClose,
+		keepAlive: *keepAlive,
 		agents:    map[string]*record{},
 		remotes:   map[string]*remote{},
 		sessions:  map[string]*session{},
@@ -83,6 +89,9 @@ func runServer(args []string) error {
 	s.event(map[string]string{
 		"event": "listening", "address": listener.Addr().String(),
 	})
+	if *cert != "" {
+		return http.ServeTLS(listener, s.routes(), *cert, *certKey)
+	}
 	return http.Serve(listener, s.routes())
 }
 
@@ -162,6 +171,9 @@ func (s *server) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	config := yamux.DefaultConfig()
 	config.LogOutput = io.Discard
+	if s.keepAlive > 0 {
+		config.KeepAliveInterval = s.keepAlive
+	}
 	mux, err := yamux.Server(newPipe(ws, shape{}), config)
 	if err != nil {
 		_ = ws.Close()

@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""The measuring itself: arithmetic, and the programs that make load. No figure of time is judged. Usage: test_bench.py
+FOLDER-OF-PROGRAMS; prints TAP."""
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[0:1] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
+sys.dont_write_bytecode = True
+
+from measure import figures  # noqa: E402  pylint: disable=wrong-import-position
+
+PROGRAMS = sys.argv[1]
+
+
+def program(name):
+    """One of this folder's."""
+    return os.path.join(PROGRAMS, name)
+
+
+def equal(found, wanted):
+    """Both are shown when they differ."""
+    assert found == wanted, "%r is not %r" % (found, wanted)
+
+
+def refuses(function, *arguments):
+    """A question without an answer is an error, not a figure."""
+    try:
+        found = function(*arguments)
+    except (ValueError, IndexError, ZeroDivisionError):
+        return
+    raise AssertionError("%r came of it" % (found,))
+
+
+# ---- arithmetic ------------------------------------------------------------
+
+def percentiles_are_values_that_were_seen():
+    """The nearest rank, from above; never between two."""
+    hundred = list(range(100, 0, -1))
+    equal([figures.percentile(hundred, share) for share in (0, 0.01, 0.5, 0.99, 0.999, 1)], [1, 1, 50, 99, 100, 100])
+    equal(figures.percentile([7], 0.5), 7)
+    equal(figures.percentile([1, 2], 0.5), 1)
+    equal(figures.percentile([1, 2, 3], 0.5), 2)
+    refuses(figures.percentile, [], 0.5)
+
+
+def a_spread_is_median_least_and_most():
+    """Of an even number, the middle of the two in the middle."""
+    equal(figures.spread([3, 1, 2]), (2, 1, 3))
+    equal(figures.spread([4, 1, 2, 3]), (2.5, 1, 4))
+
+
+def ratios_pair_runs_of_the_same_round():
+    """A round that one of them lacks has no ratio, and nothing is divided by nothing."""
+    equal(figures.ratios({0: 2, 1: 9, 2: 4}, {0: 4, 2: 2}), [0.5, 2])
+    equal(figures.ratios({0: 2, 1: 3}, {0: 0, 1: 6}), [0.5])
+    equal(figures.ratios({}, {0: 1}), [])
+
+
+def a_series_is_of_one_case_peer_and_figure():
+    """What a run has no figure for is not there."""
+    runs = [
+        {"case": "a", "peer": "x", "round": 0, "figures": {"f": 1}},
+        {"case": "a", "peer": "x", "round": 1, "figures": {"f": 0, "g": 5}},
+        {"case": "a", "peer": "y", "round": 0, "figures": {"f": 3}},
+        {"case": "b", "peer": "x", "round": 2, "figures": {"f": 4}},
+        {"case": "a", "peer": "x", "round": 3, "figures": {"f": None}},
+    ]
+    equal(figures.series(runs, "a", "x", "f"), {0: 1, 1: 0})
+    equal(figures.series(runs, "a", "x", "g"), {1: 5})
+
+
+def others_are_what_nobody_here_has_used():
+    """Of two cores for two seconds: 3.4 busy, of which 3 known, and 0.2 stolen by the host."""
+    run = {"own_cpu_s": 1.0, "cpu_s": {"1": 1.5, "2": 0.5}, "busy_s": 3.4, "stolen_s": 0.2, "seconds": 2.0}
+    equal(round(figures.others(run, 2), 6), 0.15)
+    # the kernel counts ticks, so the sum may exceed what is busy
+    equal(figures.others(dict(run, busy_s=2.5, stolen_s=0), 2), 0.0)
+
+
+def script(*shares):
+    """Runs with these shares of others, one a call, and how often it was called."""
+    calls = []
+
+    def once():
+        calls.append(1)
+        return {"others": shares[len(calls) - 1]}
+    return once, calls
+
+
+def a_quiet_run_counts_at_once():
+    """At the limit it is still quiet."""
+    once, calls = script(0.05)
+    equal(figures.Patience(tries=3, limit=0.05).measure(once), {"others": 0.05, "tries": 1, "disturbed": False})
+    equal(len(calls), 1)
+
+
+def a_disturbed_run_is_thrown_away_and_repeated():
+    """What counts is the quiet one, not the first."""
+    once, _ = script(0.3, 0.0501, 0.01)
+    equal(figures.Patience(tries=3, limit=0.05).measure(once), {"others": 0.01, "tries": 3, "disturbed": False})
+
+
+def a_machine_that_stays_loud_gives_the_least_disturbed_run_and_says_so():
+    """Bounded: as many tries as were asked for."""
+    once, calls = script(0.3, 0.1, 0.2, 0.0)
+    equal(figures.Patience(tries=3, limit=0.05).measure(once), {"others": 0.1, "tries": 3, "disturbed": True})
+    equal(len(calls), 3)
+
+
+def patience_ends_when_the_machine_does_not_get_quiet():
+    """After so many in a row each run has one try, until one is quiet."""
+    patience = figures.Patience(tries=2, noisy=2, limit=0.05)
+    tries = [patience.measure(script(*shares)[0])["tries"] for shares in (
+        (0.5, 0.5), (0.5, 0.5), (0.5,), (0.0,), (0.5, 0.0))]
+    equal(tries, [2, 2, 1, 1, 2])
+
+
+def an_exponent_is_the_slope_between_logarithms():
+    """Constant, linear, square."""
+    sizes = (10, 100, 1000, 10000)
+    for power in (0, 1, 2):
+        equal(round(figures.exponent([(size, 3 * size ** power) for size in sizes]), 9), power)
+
+
+def short_numbers_have_three_digits_that_matter():
+    """And the thousands are marked."""
+    equal([figures.short(value) for value in (0, 0.01234, 0.5, 1, 1.234, 12.34, 123.4, 1234.5, -2.5)],
+          ["0", "0.0123", "0.5", "1.00", "1.23", "12.3", "123", "1,234", "-2.50"])
+
+
+# ---- the programs ----------------------------------------------------------
+
+class Started:
+    """Programs that announce their ports and then say ready; ended by their id."""
+
+    def __init__(self):
+        self.popens = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for popen in self.popens:
+            popen.kill()
+            popen.communicate()
+
+    def start(self, name, *arguments):
+        """Returns the address that it listens on."""
+        popen = subprocess.Popen([program(name), *arguments], stdout=subprocess.PIPE, text=True)
+        self.popens.append(popen)
+        port = popen.stdout.readline().strip()
+        equal(popen.stdout.readline(), "ready\n")
+        return "127.0.0.1:" + port
+
+
+def load(job, address, *more):
+    """Its figures. 100 ms are enough: only that they are there and agree is judged. On a machine that is busy with other
+    things nothing may happen in that time: then again."""
+    for _ in range(50):
+        done = subprocess.run([program("load"), job, address, "--measured", "100", "--warm-up", "50", *more],
+                              capture_output=True, text=True, check=True, timeout=60)
+        found = json.loads(done.stdout)
+        if found["bytes" if job != "ask" else "requests"] and all(found["cpu_s"].values()):
+            return found
+    raise AssertionError("nothing happened: %r" % found)
+
+
+def talk(address, request):
+    """All that a server says to it until it ends."""
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), 20) as client:
+        client.sendall(request)
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    return answer
+
+
+def the_origin_answers_small_and_bulk_requests_exactly():
+    """As many bytes as were asked for, as many as its head says; bodies are taken whole."""
+    with Started() as started, tempfile.TemporaryDirectory() as folder:
+        counters = folder + "/counters"
+        address = started.start("origin", counters, "127.0.0.1:0", folder + "/socket")
+        close = b"Connection: close\r\n\r\n"
+        head, _, body = talk(address, b"GET /containers/json HTTP/1.1\r\n" + close).partition(b"\r\n\r\n")
+        assert b"Content-Length: 256" in head, head
+        equal((len(body), json.loads(body)), (256, []))
+        head, _, body = talk(address, b"GET /events?bytes=300000 HTTP/1.1\r\n" + close).partition(b"\r\n\r\n")
+        assert b"Content-Length: 300000" in head, head
+        equal(body, bytes(300000))
+        answer = talk(address, b"POST /build HTTP/1.1\r\nContent-Length: 70000\r\n" + close + bytes(70000))
+        assert answer.startswith(b"HTTP/1.1 200 OK"), answer
+        with open(counters, "rb") as file:
+            equal([int.from_bytes(file.read(8), sys.byteorder) for _ in range(2)], [70000, 3])
+
+
+def load_counts_what_came_through_both_relays():
+    """Every job, kept connections and one each, to the origin itself and through copy and splice."""
+    with Started() as started, tempfile.TemporaryDirectory() as folder:
+        counters = folder + "/counters"
+        origin = started.start("origin", counters, "127.0.0.1:0")
+        addresses = [origin, *[started.start("relay", kind, "127.0.0.1:0", origin) for kind in ("copy", "splice")]]
+        for address, pid in zip(addresses, [str(popen.pid) for popen in started.popens]):
+            for job, more in (("get", ["--connections", "4"]), ("put", ["--connections", "4", "--counters", counters])):
+                found = load(job, address, "--watch", pid, *more)
+                equal((found["requests"], list(found["cpu_s"])), (0, [pid]))
+            for more in ([], ["--each"], ["--rate", "1000"]):
+                found = load("ask", address, "--connections", "4", *more)
+                assert 0 < found["p50_us"] <= found["p90_us"] <= found["p99_us"] <= found["max_us"], found
+
+
+def load_gives_up_on_a_service_that_is_none():
+    """It fails; it does not report a figure."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = "127.0.0.1:%d" % nobody.getsockname()[1]
+        done = subprocess.run([program("load"), "ask", address], capture_output=True, text=True, check=False, timeout=60)
+    equal((done.returncode, done.stdout), (1, ""))
+    assert done.stderr, "no reason was given"
+
+
+TESTS = [
+    percentiles_are_values_that_were_seen, a_spread_is_median_least_and_most, ratios_pair_runs_of_the_same_round,
+    a_series_is_of_one_case_peer_and_figure, others_are_what_nobody_here_has_used, a_quiet_run_counts_at_once,
+    a_disturbed_run_is_thrown_away_and_repeated,
+    a_machine_that_stays_loud_gives_the_least_disturbed_run_and_says_so,
+    patience_ends_when_the_machine_does_not_get_quiet, an_exponent_is_the_slope_between_logarithms,
+    short_numbers_have_three_digits_that_matter, the_origin_answers_small_and_bulk_requests_exactly,
+    load_counts_what_came_through_both_relays, load_gives_up_on_a_service_that_is_none,
+]
+
+
+def main():
+    """Run all, print TAP."""
+    failed = 0
+    for number, test in enumerate(TESTS, 1):
+        try:
+            test()
+            print("ok %d - Q-04 %s" % (number, test.__name__))
+        except Exception as error:  # pylint: disable=broad-except
+            failed += 1
+            print("not ok %d - Q-04 %s\n# %r" % (number, test.__name__, error))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
