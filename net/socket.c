@@ -153,8 +153,8 @@ static bool identify_peer(int fd, struct inet_diag_req_v2 *request)
     socklen_t own_length = sizeof own;
     socklen_t peer_length = sizeof peer;
 
-    if (getsockname(fd, (struct sockaddr *)&own, &own_length) != 0 ||
-        getpeername(fd, (struct sockaddr *)&peer, &peer_length) != 0 ||
+    if (sys_getsockname(fd, (struct sockaddr *)&own, &own_length) != 0 ||
+        sys_getpeername(fd, (struct sockaddr *)&peer, &peer_length) != 0 ||
         (own.ss_family != AF_INET && own.ss_family != AF_INET6)) {
         return false;
     }

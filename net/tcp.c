@@ -109,7 +109,7 @@ static void look_for_end(struct tcp *tcp)
     if (tcp->at_end || tcp->told_half_closed) {
         return;
     }
-    if (ioctl(tcp->fd, FIONREAD, &unread) == 0 && unread > 0 &&
+    if (sys_ioctl(tcp->fd, FIONREAD, &unread) == 0 && unread > 0 &&
         socket_peer_has_closed(tcp->fd)) {
         tcp->told_half_closed = true;
         tcp->ops->half_closed(tcp->user);
