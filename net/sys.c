@@ -14,6 +14,8 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define WATCHED_MAX 4096
 
@@ -27,6 +29,8 @@ static struct {
         struct epoll_event event; /* events 0: not watched */
     } watched[WATCHED_MAX];
 } state;
+
+static bool started;
 
 #define SYS_NAME(name) [SYS_CALL_##name] = #name,
 static const char *const names[] = {SYS_CALLS(SYS_NAME)};
@@ -58,6 +62,70 @@ const char *sys_call_name(enum sys_call call)
 {
     return names[call];
 }
+
+/* ---- a program's start and end ------------------------------------------- */
+
+static bool parse_fault(struct sys_fault *fault, const char *text)
+{
+    size_t length = strcspn(text, ":");
+    long numbers[4] = {0, 0, 1, 0};
+
+    for (size_t i = 0; i < 4 && text[length] == ':'; i++) {
+        char *end;
+        numbers[i] = strtol(text + length + 1, &end, 10);
+        length = (size_t)(end - text);
+    }
+    *fault = (struct sys_fault){.error = (int)numbers[0],
+                                .skip = (unsigned)numbers[1],
+                                .times = (unsigned)numbers[2],
+                                .size = (size_t)numbers[3]};
+    length = strcspn(text, ":");
+    for (size_t i = 0; i < SYS_CALL_COUNT; i++) {
+        if (strlen(names[i]) == length &&
+            strncmp(names[i], text, length) == 0) {
+            fault->call = (enum sys_call)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void report(void)
+{
+    const char *path = getenv("ORTHRUS_FAULT_REPORT");
+    int fd = path == NULL
+                 ? -1
+                 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        return;
+    }
+    (void)dprintf(fd, "hits %u\n", sys_fault_hits());
+    for (size_t i = 0; i < SYS_CALL_COUNT; i++) {
+        unsigned calls = sys_fault_calls((enum sys_call)i);
+        if (calls > 0) {
+            (void)dprintf(fd, "%s %u\n", names[i], calls);
+        }
+    }
+    (void)close(fd);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    const char *text = getenv("ORTHRUS_FAULT");
+    struct sys_fault fault;
+
+    if (text != NULL) {
+        if (!parse_fault(&fault, text)) {
+            abort(); /* a test that would test nothing */
+        }
+        sys_fault_set(&fault);
+    }
+    started = true;
+    (void)atexit(report);
+}
+
+/* ---- faults -------------------------------------------------------------- */
 
 static void make_edge(int fd)
 {
@@ -152,6 +220,60 @@ ssize_t sys_splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t size,
     return splice(in, in_at, out, out_at, sys_size(SYS_CALL_splice, fd, size),
                   flags);
 }
+
+/* ---- allocations --------------------------------------------------------- */
+
+/* What the program defines is what its libraries call, too. A sanitizer keeps
+ * its allocator under a name of its own; clang's cannot be replaced. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define REAL(name) __interceptor_##name
+#elif defined(__has_feature)
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer) && \
+    !__has_feature(memory_sanitizer)
+#define REAL(name) __libc_##name
+#endif
+#else
+#define REAL(name) __libc_##name
+#endif
+
+#ifdef REAL
+void *REAL(malloc)(size_t size);
+void *REAL(calloc)(size_t count, size_t size);
+void *REAL(realloc)(void *memory, size_t size);
+
+extern const char __executable_start, etext; /* by the linker */
+
+/* The loader allocates before there is a sanitizer to check anything. */
+#define EARLY __attribute__((no_sanitize("address", "undefined", "thread")))
+
+EARLY static bool allocation_fails(const void *caller)
+{
+    const char *from = caller;
+    bool ours = from >= &__executable_start && from < &etext;
+    return started &&
+           sys_fails(ours ? SYS_CALL_malloc : SYS_CALL_library_malloc, -1);
+}
+
+EARLY void *malloc(size_t size)
+{
+    return allocation_fails(__builtin_return_address(0)) ? NULL
+                                                         : REAL(malloc)(size);
+}
+
+EARLY void *calloc(size_t count, size_t size)
+{
+    return allocation_fails(__builtin_return_address(0))
+               ? NULL
+               : REAL(calloc)(count, size);
+}
+
+EARLY void *realloc(void *memory, size_t size)
+{
+    return allocation_fails(__builtin_return_address(0))
+               ? NULL
+               : REAL(realloc)(memory, size);
+}
+#endif
 
 #else
 

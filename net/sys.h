@@ -28,7 +28,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* so_error stands for what getsockopt(SO_ERROR) tells. */
+/* so_error stands for what getsockopt(SO_ERROR) tells; malloc for every
+ * allocation that code of ours asks for, library_malloc for those of others. */
 #define SYS_CALLS(X)  \
     X(accept4)        \
     X(access)         \
@@ -55,9 +56,11 @@
     X(getsockname)    \
     X(getsockopt)     \
     X(ioctl)          \
+    X(library_malloc) \
     X(listen)         \
     X(lstat)          \
     X(madvise)        \
+    X(malloc)         \
     X(mkdir)          \
     X(mmap)           \
     X(munmap)         \
@@ -103,7 +106,10 @@ struct sys_fault {
     unsigned times; /* calls that are hit then */
 };
 
-/* From now on; NULL: none. Begins to count again. */
+/* From now on; NULL: none. Begins to count again. At the start of a program
+ * it is what ORTHRUS_FAULT says, call:error:skip:times[:size] in numbers but
+ * for the call's name, and at its end ORTHRUS_FAULT_REPORT, a file, has a line
+ * "name calls" for each call that was made, and "hits N". */
 void sys_fault_set(const struct sys_fault *fault);
 unsigned sys_fault_calls(enum sys_call call);
 unsigned sys_fault_hits(void);
