@@ -145,6 +145,7 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     int dir;
+    bool unbound; /* what is to run next lacks a value */
     size_t seen_count;
     struct seen seen[SEEN_MAX];
     char error[STORE_ERROR_SIZE];
@@ -164,54 +165,70 @@ const char *store_error(const struct store *store)
 
 /* ---- statements ---------------------------------------------------------- */
 
-static sqlite3_stmt *use(struct store *store, enum statement which)
+/* Back to the start, so that no statement keeps a read transaction open, and
+ * nothing stays bound. False: what a column said was not the whole of it. */
+static bool done(struct store *store, enum statement which)
 {
-    return store->statements[which];
+    int result = sqlite3_reset(store->statements[which]);
+    (void)sqlite3_clear_bindings(store->statements[which]);
+    return result == SQLITE_OK;
 }
 
-/* Back to the start, so that no statement keeps a read transaction open. */
-static void done(sqlite3_stmt *statement)
+/* Binding fails for want of memory and leaves NULL, which is a value like any
+ * other: step() must not run then. */
+static void bound(struct store *store, int result)
 {
-    (void)sqlite3_reset(statement);
-    (void)sqlite3_clear_bindings(statement);
+    if (result != SQLITE_OK) {
+        store->unbound = true;
+    }
 }
 
-/* Binding fails only for want of memory, or for an index that is not in the
- * statement: then the step that follows fails or a test does. */
-static void bind_number(sqlite3_stmt *statement, int index, int64_t number)
+static int step(struct store *store, enum statement which)
 {
-    (void)sqlite3_bind_int64(statement, index, number);
+    if (store->unbound) {
+        store->unbound = false;
+        return SQLITE_NOMEM;
+    }
+    return sqlite3_step(store->statements[which]);
 }
 
-static void bind_text(sqlite3_stmt *statement, int index, const char *text)
+static void bind_number(struct store *store, enum statement which, int index,
+                        int64_t number)
 {
-    (void)sqlite3_bind_text(statement, index, text, -1, SQLITE_TRANSIENT);
+    bound(store, sqlite3_bind_int64(store->statements[which], index, number));
 }
 
-static void bind_uuid(sqlite3_stmt *statement, int index,
+static void bind_text(struct store *store, enum statement which, int index,
+                      const char *text)
+{
+    bound(store, sqlite3_bind_text(store->statements[which], index, text, -1,
+                                   SQLITE_TRANSIENT));
+}
+
+static void bind_uuid(struct store *store, enum statement which, int index,
                       const struct uuid *uuid)
 {
     char text[UUID_TEXT_SIZE];
     uuid_text(uuid, text);
-    bind_text(statement, index, text);
+    bind_text(store, which, index, text);
 }
 
-static void bind_digest(sqlite3_stmt *statement, int index,
+static void bind_digest(struct store *store, enum statement which, int index,
                         const uint8_t *digest, int length)
 {
-    (void)sqlite3_bind_blob(statement, index, digest, length, SQLITE_TRANSIENT);
+    bound(store, sqlite3_bind_blob(store->statements[which], index, digest,
+                                   length, SQLITE_TRANSIENT));
 }
 
 /* Run a statement that returns no rows (or one that is of no interest). */
 static enum store_result run(struct store *store, enum statement which)
 {
-    sqlite3_stmt *statement = use(store, which);
-    int result = sqlite3_step(statement);
+    int result = step(store, which);
     enum store_result outcome = STORE_OK;
     if (result != SQLITE_DONE && result != SQLITE_ROW) {
         outcome = fail(store, "the data base refused a change");
     }
-    done(statement);
+    (void)done(store, which);
     return outcome;
 }
 
@@ -231,9 +248,8 @@ static enum store_result finish(struct store *store, enum store_result outcome)
         outcome = run(store, COMMIT);
     }
     if (outcome != STORE_OK && sqlite3_get_autocommit(store->db) == 0) {
-        sqlite3_stmt *statement = use(store, ROLLBACK);
-        (void)sqlite3_step(statement); /* store->error keeps the cause */
-        done(statement);
+        (void)step(store, ROLLBACK); /* store->error keeps the cause */
+        (void)done(store, ROLLBACK);
     }
     return outcome;
 }
@@ -253,30 +269,29 @@ static bool column_uuid(sqlite3_stmt *statement, int index, struct uuid *uuid)
 }
 
 /* All rows of list_sql, as an array that the caller frees; count_sql promises
- * how many. Rows that read() finds damaged are left out. */
+ * how many. Rows that take() finds damaged are left out. */
 static enum store_result list(struct store *store, enum statement count_sql,
                               enum statement list_sql, size_t size,
-                              bool (*read)(sqlite3_stmt *row, void *into),
+                              bool (*take)(sqlite3_stmt *row, void *into),
                               void **rows, size_t *count)
 {
     char *array = NULL;
     size_t room = 0;
     size_t used = 0;
-    sqlite3_stmt *statement = use(store, count_sql);
-    if (sqlite3_step(statement) == SQLITE_ROW) {
-        room = (size_t)sqlite3_column_int64(statement, 0);
+    int result = step(store, count_sql);
+    if (result == SQLITE_ROW) {
+        room = (size_t)sqlite3_column_int64(store->statements[count_sql], 0);
+        array = calloc(room + 1, size);
+        result = array == NULL ? SQLITE_NOMEM : SQLITE_ROW;
     }
-    done(statement);
-    array = calloc(room + 1, size);
-    statement = use(store, list_sql);
-    int result = array == NULL ? SQLITE_NOMEM : SQLITE_ROW;
+    (void)done(store, count_sql);
     while (result == SQLITE_ROW) {
-        result = sqlite3_step(statement);
+        result = step(store, list_sql);
         if (result == SQLITE_ROW && used < room) {
-            used += read(statement, array + used * size) ? 1 : 0;
+            used += take(store->statements[list_sql], array + used * size);
         }
     }
-    done(statement);
+    (void)done(store, list_sql);
     if (result != SQLITE_DONE || used == 0) {
         free(array);
         array = NULL;
@@ -448,15 +463,16 @@ static bool read_agent(sqlite3_stmt *row, void *into)
     return column_uuid(row, 0, &agent->uuid);
 }
 
-static void bind_agent(sqlite3_stmt *statement, const struct store_agent *agent)
+static void bind_agent(struct store *store, enum statement which,
+                       const struct store_agent *agent)
 {
-    bind_uuid(statement, 1, &agent->uuid);
-    bind_text(statement, 2, agent->name);
-    bind_text(statement, 3, agent->hecate_tunnel_uuid);
-    bind_text(statement, 4, agent->device_id);
-    bind_text(statement, 5, agent->resolved_address);
-    bind_number(statement, 6, agent->external_proxy_port);
-    bind_number(statement, 7, agent->write_enabled);
+    bind_uuid(store, which, 1, &agent->uuid);
+    bind_text(store, which, 2, agent->name);
+    bind_text(store, which, 3, agent->hecate_tunnel_uuid);
+    bind_text(store, which, 4, agent->device_id);
+    bind_text(store, which, 5, agent->resolved_address);
+    bind_number(store, which, 6, agent->external_proxy_port);
+    bind_number(store, which, 7, agent->write_enabled);
 }
 
 enum store_result store_agents(struct store *store, struct store_agent **agents,
@@ -475,26 +491,25 @@ enum store_result store_agent_get(struct store *store, const struct uuid *uuid,
                                   struct store_agent *agent)
 {
     (void)store_flush(store);
-    sqlite3_stmt *statement = use(store, AGENT_GET);
     enum store_result outcome = STORE_NOT_FOUND;
-    bind_uuid(statement, 1, uuid);
-    int result = sqlite3_step(statement);
-    if (result == SQLITE_ROW && read_agent(statement, agent)) {
+    bind_uuid(store, AGENT_GET, 1, uuid);
+    int result = step(store, AGENT_GET);
+    bool fine = result == SQLITE_DONE ||
+                (result == SQLITE_ROW &&
+                 read_agent(store->statements[AGENT_GET], agent));
+    if (result == SQLITE_ROW) {
         outcome = STORE_OK;
-    } else if (result != SQLITE_DONE) {
-        outcome = fail(store, "cannot read the agent");
     }
-    done(statement);
-    return outcome;
+    fine = done(store, AGENT_GET) && fine;
+    return fine ? outcome : fail(store, "cannot read the agent");
 }
 
 static enum store_result add_key(struct store *store, const struct uuid *agent,
                                  const uint8_t digest[STORE_DIGEST_SIZE])
 {
-    sqlite3_stmt *statement = use(store, KEY_ADD);
-    bind_digest(statement, 1, digest, KEY_ID_SIZE);
-    bind_digest(statement, 2, digest, STORE_DIGEST_SIZE);
-    bind_uuid(statement, 3, agent);
+    bind_digest(store, KEY_ADD, 1, digest, KEY_ID_SIZE);
+    bind_digest(store, KEY_ADD, 2, digest, STORE_DIGEST_SIZE);
+    bind_uuid(store, KEY_ADD, 3, agent);
     return run(store, KEY_ADD);
 }
 
@@ -504,11 +519,10 @@ enum store_result store_agent_add(struct store *store,
 {
     enum store_result outcome = run(store, BEGIN);
     if (outcome == STORE_OK) {
-        sqlite3_stmt *statement = use(store, AGENT_ADD);
-        bind_agent(statement, agent);
-        bind_number(statement, 8, agent->last_seen);
-        bind_number(statement, 9, agent->created_at);
-        bind_number(statement, 10, agent->updated_at);
+        bind_agent(store, AGENT_ADD, agent);
+        bind_number(store, AGENT_ADD, 8, agent->last_seen);
+        bind_number(store, AGENT_ADD, 9, agent->created_at);
+        bind_number(store, AGENT_ADD, 10, agent->updated_at);
         outcome = run(store, AGENT_ADD);
     }
     if (outcome == STORE_OK) {
@@ -520,16 +534,15 @@ enum store_result store_agent_add(struct store *store,
 enum store_result store_agent_update(struct store *store,
                                      const struct store_agent *agent)
 {
-    sqlite3_stmt *statement = use(store, AGENT_UPDATE);
-    bind_agent(statement, agent);
-    bind_number(statement, 8, agent->updated_at);
+    bind_agent(store, AGENT_UPDATE, agent);
+    bind_number(store, AGENT_UPDATE, 8, agent->updated_at);
     return run_on_row(store, AGENT_UPDATE);
 }
 
 enum store_result store_agent_remove(struct store *store,
                                      const struct uuid *uuid)
 {
-    bind_uuid(use(store, AGENT_REMOVE), 1, uuid);
+    bind_uuid(store, AGENT_REMOVE, 1, uuid);
     return run_on_row(store, AGENT_REMOVE);
 }
 
@@ -550,20 +563,19 @@ enum store_result store_key_find(struct store *store,
                                  const uint8_t digest[STORE_DIGEST_SIZE],
                                  int64_t now, struct uuid *agent)
 {
-    sqlite3_stmt *statement = use(store, KEY_FIND);
     enum store_result outcome = STORE_NOT_FOUND;
     int result = SQLITE_DONE;
-    bind_digest(statement, 1, digest, KEY_ID_SIZE);
-    while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
-        if (is_key(statement, digest, now) &&
-            column_uuid(statement, 1, agent)) {
+    bind_digest(store, KEY_FIND, 1, digest, KEY_ID_SIZE);
+    while ((result = step(store, KEY_FIND)) == SQLITE_ROW) {
+        if (is_key(store->statements[KEY_FIND], digest, now) &&
+            column_uuid(store->statements[KEY_FIND], 1, agent)) {
             outcome = STORE_OK;
         }
     }
     if (result != SQLITE_DONE) {
         outcome = fail(store, "cannot read the keys");
     }
-    done(statement);
+    (void)done(store, KEY_FIND);
     return outcome;
 }
 
@@ -571,9 +583,8 @@ enum store_result store_key_find(struct store *store,
 static enum store_result touch(struct store *store, const struct uuid *agent,
                                int64_t now)
 {
-    sqlite3_stmt *statement = use(store, AGENT_TOUCH);
-    bind_uuid(statement, 1, agent);
-    bind_number(statement, 2, now);
+    bind_uuid(store, AGENT_TOUCH, 1, agent);
+    bind_number(store, AGENT_TOUCH, 2, now);
     return run_on_row(store, AGENT_TOUCH);
 }
 
@@ -587,13 +598,12 @@ enum store_result store_key_rotate(struct store *store,
         outcome = touch(store, agent, now);
     }
     if (outcome == STORE_OK) {
-        bind_uuid(use(store, KEY_DROP_OLD), 1, agent);
+        bind_uuid(store, KEY_DROP_OLD, 1, agent);
         outcome = run(store, KEY_DROP_OLD);
     }
     if (outcome == STORE_OK) {
-        sqlite3_stmt *statement = use(store, KEY_EXPIRE);
-        bind_uuid(statement, 1, agent);
-        bind_number(statement, 2, overlap_until);
+        bind_uuid(store, KEY_EXPIRE, 1, agent);
+        bind_number(store, KEY_EXPIRE, 2, overlap_until);
         outcome = run(store, KEY_EXPIRE);
     }
     if (outcome == STORE_OK) {
@@ -610,7 +620,7 @@ enum store_result store_key_revoke(struct store *store,
         outcome = touch(store, agent, now);
     }
     if (outcome == STORE_OK) {
-        bind_uuid(use(store, KEY_DROP), 1, agent);
+        bind_uuid(store, KEY_DROP, 1, agent);
         outcome = run(store, KEY_DROP);
     }
     return finish(store, outcome);
@@ -646,16 +656,16 @@ static bool read_server(sqlite3_stmt *row, void *into)
     return column_uuid(row, 0, &server->uuid);
 }
 
-static void bind_server(sqlite3_stmt *statement,
+static void bind_server(struct store *store, enum statement which,
                         const struct store_server *server)
 {
-    bind_uuid(statement, 1, &server->uuid);
-    bind_text(statement, 2, server->name);
-    bind_text(statement, 3, server->host);
-    bind_number(statement, 4, server->port);
-    bind_text(statement, 5, connection_name(server->connection_type));
+    bind_uuid(store, which, 1, &server->uuid);
+    bind_text(store, which, 2, server->name);
+    bind_text(store, which, 3, server->host);
+    bind_number(store, which, 4, server->port);
+    bind_text(store, which, 5, connection_name(server->connection_type));
     if (server->has_agent) {
-        bind_uuid(statement, 6, &server->agent);
+        bind_uuid(store, which, 6, &server->agent);
     }
 }
 
@@ -673,42 +683,40 @@ enum store_result store_servers(struct store *store,
 enum store_result store_server_get(struct store *store, const struct uuid *uuid,
                                    struct store_server *server)
 {
-    sqlite3_stmt *statement = use(store, SERVER_GET);
     enum store_result outcome = STORE_NOT_FOUND;
-    bind_uuid(statement, 1, uuid);
-    int result = sqlite3_step(statement);
-    if (result == SQLITE_ROW && read_server(statement, server)) {
+    bind_uuid(store, SERVER_GET, 1, uuid);
+    int result = step(store, SERVER_GET);
+    bool fine = result == SQLITE_DONE ||
+                (result == SQLITE_ROW &&
+                 read_server(store->statements[SERVER_GET], server));
+    if (result == SQLITE_ROW) {
         outcome = STORE_OK;
-    } else if (result != SQLITE_DONE) {
-        outcome = fail(store, "cannot read the remote server");
     }
-    done(statement);
-    return outcome;
+    fine = done(store, SERVER_GET) && fine;
+    return fine ? outcome : fail(store, "cannot read the remote server");
 }
 
 enum store_result store_server_add(struct store *store,
                                    const struct store_server *server)
 {
-    sqlite3_stmt *statement = use(store, SERVER_ADD);
-    bind_server(statement, server);
-    bind_number(statement, 7, server->created_at);
-    bind_number(statement, 8, server->updated_at);
+    bind_server(store, SERVER_ADD, server);
+    bind_number(store, SERVER_ADD, 7, server->created_at);
+    bind_number(store, SERVER_ADD, 8, server->updated_at);
     return run(store, SERVER_ADD);
 }
 
 enum store_result store_server_update(struct store *store,
                                       const struct store_server *server)
 {
-    sqlite3_stmt *statement = use(store, SERVER_UPDATE);
-    bind_server(statement, server);
-    bind_number(statement, 7, server->updated_at);
+    bind_server(store, SERVER_UPDATE, server);
+    bind_number(store, SERVER_UPDATE, 7, server->updated_at);
     return run_on_row(store, SERVER_UPDATE);
 }
 
 enum store_result store_server_remove(struct store *store,
                                       const struct uuid *uuid)
 {
-    bind_uuid(use(store, SERVER_REMOVE), 1, uuid);
+    bind_uuid(store, SERVER_REMOVE, 1, uuid);
     return run_on_row(store, SERVER_REMOVE);
 }
 
@@ -727,15 +735,13 @@ void store_seen(struct store *store, const struct uuid *agent, uint16_t port,
 static enum store_result write_seen(struct store *store,
                                     const struct seen *seen)
 {
-    sqlite3_stmt *statement = use(store, AGENT_SEEN);
-    bind_uuid(statement, 1, &seen->agent);
-    bind_number(statement, 2, seen->now);
+    bind_uuid(store, AGENT_SEEN, 1, &seen->agent);
+    bind_number(store, AGENT_SEEN, 2, seen->now);
     enum store_result outcome = run(store, AGENT_SEEN);
     if (outcome == STORE_OK && seen->port != 0) {
-        statement = use(store, PORT_USED);
-        bind_number(statement, 1, seen->port);
-        bind_uuid(statement, 2, &seen->agent);
-        bind_number(statement, 3, seen->now);
+        bind_number(store, PORT_USED, 1, seen->port);
+        bind_uuid(store, PORT_USED, 2, &seen->agent);
+        bind_number(store, PORT_USED, 3, seen->now);
         outcome = run(store, PORT_USED);
     }
     return outcome;
@@ -772,7 +778,7 @@ enum store_result store_ports(struct store *store, int64_t since,
 {
     void *rows = NULL;
     (void)store_flush(store);
-    bind_number(use(store, PORT_LIST), 1, since);
+    bind_number(store, PORT_LIST, 1, since);
     enum store_result outcome = list(store, PORT_COUNT, PORT_LIST,
                                      sizeof(**ports), read_port, &rows, count);
     *ports = rows;
