@@ -403,8 +403,12 @@ static void hear_stream(struct legal *legal, const struct frame *frame)
     struct stream *stream = find(legal, frame->id);
 
     if ((frame->flags & SYN) != 0 && !is_own_id(legal, frame->id)) {
-        if (stream == NULL || is_over(stream) || stream->rst_in) {
+        if (stream == NULL || is_over(stream)) {
             stream = add(legal, frame->id, false);
+        } else if (stream->rst_in) { /* a refusal of it may still come */
+            uint32_t again = stream->again + (stream->acked ? 0 : 1);
+            stream = add(legal, frame->id, false);
+            stream->again = again;
         } else {
             stream->again++;
         }

@@ -146,6 +146,13 @@ static void all_that_is_allowed(struct pen *pen)
     frame(pen, WINDOW, RST, 1, 0);
     frame(pen, WINDOW, RST, 1, 0);
     say(pen);
+    frame(pen, WINDOW, SYN, 3, 0); /* also where it was taken back meanwhile */
+    frame(pen, WINDOW, RST, 3, 0);
+    frame(pen, WINDOW, SYN, 3, 0);
+    hear(pen);
+    frame(pen, WINDOW, RST, 3, 0);
+    frame(pen, WINDOW, RST, 3, 0);
+    say(pen);
     put(pen, "hello", 5);
     speak(pen, WS_PING, true, false);
     put(pen, "hello", 5);
