@@ -102,13 +102,13 @@ size_t upgrade_connect_request(char request[UPGRADE_REQUEST_MAX],
     return (size_t)length;
 }
 
-/* "HTTP/1.1 101 Switching Protocols"; proxies also say HTTP/1.0. Takes the line
- * off the front of *head. False: it is no status line. */
-static bool parse_status_line(struct span *head, unsigned *status,
+/* "HTTP/1.1 101 Switching Protocols"; proxies also say HTTP/1.0. False:
+ * it is no status line. */
+static bool parse_status_line(struct span head, unsigned *status,
                               struct span *line)
 {
-    const uint8_t *bytes = head->bytes;
-    const uint8_t *end = memchr(bytes, '\r', head->length);
+    const uint8_t *bytes = head.bytes;
+    const uint8_t *end = memchr(bytes, '\r', head.length);
     unsigned code = 0;
 
     if (end == NULL || end - bytes < 12 || memcmp(bytes, "HTTP/1.", 7) != 0 ||
@@ -124,8 +124,6 @@ static bool parse_status_line(struct span *head, unsigned *status,
     }
     *status = code;
     *line = (struct span){bytes + 9, (size_t)(end - bytes) - 9};
-    head->bytes = end + 2;
-    head->length -= (size_t)(end - bytes) + 2;
     return true;
 }
 
@@ -162,12 +160,18 @@ struct answer_fields {
     struct span location;
 };
 
+/* All false if they are not what HTTP calls fields. */
 static struct answer_fields read_fields(struct span head)
 {
     struct answer_fields fields = {0};
+    struct http_response response;
     struct http_field field;
 
-    while (http_next_field(&head, &field)) {
+    if (http_parse_response(&response, head.bytes, head.length, HTTP_GET) !=
+        HTTP_OK) {
+        return fields;
+    }
+    while (http_next_field(&response.fields, &field)) {
         if (http_is(field.name, "upgrade")) {
             fields.upgrade |= list_names(field.value, "websocket");
         } else if (http_is(field.name, "connection")) {
@@ -222,7 +226,7 @@ bool upgrade_check(struct upgrade_answer *answer, struct span head,
     struct span line;
 
     answer->status = 0;
-    if (!parse_status_line(&head, &answer->status, &line)) {
+    if (!parse_status_line(head, &answer->status, &line)) {
         return fail(answer, "the server does not speak HTTP; is the port in "
                             "--server-url right?");
     }
@@ -254,7 +258,7 @@ bool upgrade_check_connect(struct upgrade_answer *answer, struct span head)
     struct span line;
 
     answer->status = 0;
-    if (!parse_status_line(&head, &answer->status, &line)) {
+    if (!parse_status_line(head, &answer->status, &line)) {
         return fail(answer, "the proxy does not speak HTTP; is HTTPS_PROXY "
                             "right?");
     }

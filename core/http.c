@@ -229,10 +229,13 @@ static enum http_fault parse_field(struct span line, struct http_field *field)
 
 bool http_next_field(struct span *fields, struct http_field *field)
 {
+    enum http_fault fault;
+
     if (fields->length == 0) {
         return false;
     }
-    (void)parse_field(take_line(fields), field);
+    fault = parse_field(take_line(fields), field);
+    REQUIRE(fault == HTTP_OK); /* the head's parser has passed them all */
     return true;
 }
 

@@ -158,7 +158,8 @@ struct http_field {
     struct span value; /* without the spaces around it */
 };
 
-/* Take the next field off the front of *fields; false: there is none. */
+/* Take the next field off the front of *fields, which are a parsed head's or
+ * what is left of them; false: there is none. */
 bool http_next_field(struct span *fields, struct http_field *field);
 
 /* Are they the same but for ASCII case? text is in lower case. */

@@ -172,6 +172,20 @@ static void a_101_that_is_no_upgrade_is_refused(void **state)
     }
 }
 
+/* Their names and values point nowhere, and are not looked at. */
+static void a_field_that_is_none_spoils_the_upgrade(void **state)
+{
+    (void)state;
+
+    assert_false(check("HTTP/1.1 101\r\n folded\r\n\r\n"));
+    assert_int_equal(answer.status, 101);
+    assert_false(check(UPGRADED " folded\r\n\r\n"));
+    assert_false(check(UPGRADED "no colon\r\n\r\n"));
+    assert_false(check("HTTP/1.1 401 No\r\n\tfolded\r\n\r\n"));
+    assert_int_equal(answer.status, 401);
+    assert_non_null(strstr(answer.error, "refused the auth key"));
+}
+
 static void what_is_no_http_is_named(void **state)
 {
     (void)state;
@@ -215,6 +229,7 @@ static const struct CMUnitTest tests[] = {
     REQ("U-02", a_refused_key_is_reported_as_such),
     REQ("U-02", another_status_is_named_with_a_remedy),
     REQ("U-02", a_101_that_is_no_upgrade_is_refused),
+    REQ("U-02,X-33", a_field_that_is_none_spoils_the_upgrade),
     REQ("U-02", what_is_no_http_is_named),
     REQ("U-02", the_proxys_answer_is_understood),
 };
