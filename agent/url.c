@@ -108,7 +108,6 @@ static bool parse_authority(struct url *url, const char *text, size_t length,
         url->userinfo[userinfo] = '\0';
         text = at + 1;
     }
-    host_end = end;
     if (text < end && *text == '[') {
         const char *bracket = memchr(text, ']', (size_t)(end - text));
         if (bracket == NULL || (bracket + 1 < end && bracket[1] != ':')) {

@@ -109,9 +109,10 @@ struct stream *stream_table_find(const struct stream_table *table, uint32_t id)
 struct stream *stream_table_add(struct stream_table *table, uint32_t id)
 {
     uint32_t *bucket = bucket_of(table, id);
-    struct stream *stream = named(table, table->free);
+    struct stream *stream;
 
-    if (stream != NULL) {
+    if (table->free != 0) {
+        stream = named(table, table->free);
         table->free = stream->chain;
     } else {
         INVARIANT(table->touched < table->slots_max);

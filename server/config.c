@@ -270,7 +270,7 @@ static bool read_flags(struct reader *reader, int argc, char *const *argv,
                        bool set_knobs)
 {
     for (int i = 1; i < argc; ++i) {
-        struct flag flag;
+        struct flag flag = {0};
         char where[KNOB_TEXT_SIZE];
         if (find_action(argv[i], &reader->action)) {
             if (reader->action == CONFIG_HELP ||

@@ -136,7 +136,7 @@ static void on_library_log(int level, const char *line)
         visit_head_too_large(logging);
         return;
     }
-    log_line(level & LLL_ERR ? LOG_WARN : LOG_DEBUG, "libwebsockets",
+    log_line((level & LLL_ERR) != 0 ? LOG_WARN : LOG_DEBUG, "libwebsockets",
              log_bytes("text", line, length));
 }
 

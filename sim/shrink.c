@@ -14,7 +14,7 @@ static bool fails(struct shrink *shrink, const struct plan *plan)
     return shrink->fails(shrink->user, plan);
 }
 
-static void replace(struct plan *plan, struct plan *by)
+static void replace(struct plan *plan, const struct plan *by)
 {
     plan_free(plan);
     *plan = *by;

@@ -259,7 +259,6 @@ static void reports_may_come_late_or_twice(void **state)
 static void an_offer_may_be_answered_after_a_failure(void **state)
 {
     struct pair *p = *state;
-    struct link *agent = p->ends[AGENT].link;
     struct link_change change;
     struct link_event event;
     enum status status;
@@ -267,7 +266,7 @@ static void an_offer_may_be_answered_after_a_failure(void **state)
     for (int accept = 0; accept < 2; accept++) {
         pair_end(p);
         pair_start(p, NULL, NULL);
-        agent = p->ends[AGENT].link;
+        struct link *agent = p->ends[AGENT].link;
         assert_non_null(pair_connect(p, &status));
         pair_act(p, SERVER, SIZE_MAX);
         struct span input = {p->ends[SERVER].wire, p->ends[SERVER].wire_last};

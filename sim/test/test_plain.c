@@ -62,7 +62,7 @@ static void it_dials_again_after_a_loss(void **state)
     (void)state;
     stub_start_agent(stub);
     for (uint32_t i = 0; i < 6; i++) {
-        struct stub_link *link = stub->newest;
+        struct stub_link *link;
 
         stub_await_link(stub, 20000);
         assert_non_null(stub->newest);
