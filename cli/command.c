@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/table.h"
+#include "cli/text.h"
 
 #define AGENTS_PATH "/api/v1/orthrus/agents"
 #define SERVERS_PATH "/api/v1/remote-servers"
@@ -17,8 +18,9 @@ static const char *text_of(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
-static enum command_exit refuse(const struct command_context *context)
+static enum command_exit refuse(struct command_context *context)
 {
+    text_clean(context->client.error); /* it may quote the server */
     fprintf(stderr, "orthrusctl: %s\n", context->client.error);
     return COMMAND_FAILED;
 }
@@ -31,8 +33,7 @@ static bool print_json(const struct command_context *context,
         return false;
     }
     if (answer != NULL) {
-        json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
-        putchar('\n');
+        text_print_json(answer);
     }
     return true;
 }
@@ -87,14 +88,18 @@ static json_t *find(struct command_context *context, const char *path,
     return found;
 }
 
+static bool is_uuid(const char *text)
+{
+    return text[strspn(text, "0123456789abcdefABCDEF-")] == '\0';
+}
+
 /* The path of one object, or of something below it. False: not an orthrusd's
  * answer. */
 static bool path_of(char path[PATH_SIZE], const char *base,
                     const json_t *object, const char *below)
 {
     const char *uuid = text_of(object, "uuid");
-    if (uuid == NULL ||
-        strspn(uuid, "0123456789abcdefABCDEF-") != strlen(uuid)) {
+    if (uuid == NULL || !is_uuid(uuid)) {
         fprintf(stderr, "orthrusctl: the server's answer has no valid uuid; is "
                         "this orthrusd?\n");
         return false;
@@ -143,9 +148,11 @@ static void print_start(const struct command_context *context, const char *name,
     }
     printf("\nOn the remote host, start the agent with:\n\n"
            "  ORTHRUS_AUTH_KEY=%s \\\n"
-           "  orthrus-agent --server-url %s%.*s --agent-id '%s'\n\n"
-           "The key is shown this once; the server keeps only its digest.\n",
-           key, scheme, (int)strcspn(rest, "/"), rest, name);
+           "  orthrus-agent --server-url %s%.*s --agent-id ",
+           key, scheme, (int)strcspn(rest, "/"), rest);
+    text_print_quoted(name);
+    printf("\n\nThe key is shown this once; the server keeps only its "
+           "digest.\n");
 }
 
 static enum command_exit print_key(struct command_context *context,
@@ -156,9 +163,10 @@ static enum command_exit print_key(struct command_context *context,
     const char *name = text_of(agent, "name");
     const char *key = text_of(answer, "auth_key");
     enum command_exit result = COMMAND_OK;
-    if (uuid == NULL || name == NULL || key == NULL) {
-        fprintf(stderr, "orthrusctl: the server's answer lacks uuid, name or "
-                        "auth_key; is this orthrusd?\n");
+    if (uuid == NULL || !is_uuid(uuid) || name == NULL || key == NULL ||
+        !text_is_word(key)) {
+        fprintf(stderr, "orthrusctl: the server's answer lacks a valid uuid, "
+                        "name or auth_key; is this orthrusd?\n");
         result = COMMAND_FAILED;
     } else if (!print_json(context, answer)) {
         printf("uuid  %s\nkey   %s\n", uuid, key);
@@ -504,9 +512,15 @@ static bool docker_host(struct command_context *context, const char *word,
         return false;
     }
     const char *address = text_of(agent, "proxy_address");
-    bool is_connected = address != NULL && address[0] != '\0';
-    if (is_connected) {
-        snprintf(host, size, "tcp://%s", address);
+    bool is_connected = false;
+    if (address != NULL && address[0] != '\0') {
+        int length = snprintf(host, size, "tcp://%s", address);
+        is_connected =
+            text_is_address(address) && length > 0 && (size_t)length < size;
+        if (!is_connected) { /* a shell will evaluate it */
+            fprintf(stderr, "orthrusctl: the server's answer has no valid "
+                            "proxy_address; is this orthrusd?\n");
+        }
     } else {
         fprintf(stderr,
                 "orthrusctl: agent %s is not connected; start orthrus-agent on "

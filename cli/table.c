@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/text.h"
+
 void table_init(struct table *table, size_t columns)
 {
     assert(columns > 0 && columns <= TABLE_COLUMNS_MAX);
@@ -18,12 +20,7 @@ static char *copy_clean(const char *text)
         fprintf(stderr, "orthrusctl: out of memory\n");
         exit(1);
     }
-    for (char *at = copy; *at != '\0'; at++) {
-        unsigned char byte = (unsigned char)*at;
-        if (byte < 0x20 || byte == 0x7f) {
-            *at = '?';
-        }
-    }
+    text_clean(copy);
     return copy;
 }
 

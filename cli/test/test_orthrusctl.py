@@ -105,6 +105,35 @@ def control_characters_do_not_reach_the_terminal(world):
     assert code == 0 and "\x1b" not in out and "a?[2J?b" in out
 
 
+def a_server_cannot_speak_to_the_terminal(world):
+    world.on("GET", AGENTS, 200, [agent(name="a\x9b2J\x7fb")])
+    assert "a?2J?b" in world.run("agent", "ls")[1]
+    code, out, _ = world.run("agent", "ls", "--json")
+    assert code == 0 and "\\u009b2J\\u007f" in out and json.loads(out) == [agent(name="a\x9b2J\x7fb")]
+    world.on("GET", AGENTS, 500, {"error": "\x1b[2Jall is well\nweb-01 online"})
+    code, _, error = world.run("agent", "ls")
+    assert code == 1 and error == "orthrusctl: ?[2Jall is well?web-01 online (HTTP 500)\n"
+
+
+def a_server_cannot_speak_to_a_shell(world):
+    for address in ("x; reboot", "127.0.0.1:1\nreboot", "$(reboot):1", "127.0.0.1", "127.0.0.1:", ":1", "a" * 200 + ":1"):
+        world.on("GET", AGENTS, 200, [agent(proxy_address=address)])
+        for words in (("env", "web-01"), ("docker", "web-01", "--", "ps")):
+            code, out, error = world.run(*words)
+            assert code == 1 and out == "" and "no valid proxy_address" in error, (address, code, out, error)
+    for address in ("[::1]:40001", "db-1.local:1"):
+        world.on("GET", AGENTS, 200, [agent(proxy_address=address)])
+        assert world.run("env", "web-01")[1] == "export DOCKER_HOST=tcp://%s\n" % address
+    world.on("POST", AGENTS, 201, {"agent": agent(), "auth_key": "$(reboot)"})
+    code, out, error = world.run("agent", "add", "web-01")
+    assert code == 1 and out == "" and "valid uuid, name or auth_key" in error
+    world.on("POST", AGENTS, 201, {"agent": agent(uuid="\x1b[2J"), "auth_key": KEY})
+    assert world.run("agent", "add", "web-01")[0] == 1
+    world.on("POST", AGENTS, 201, {"agent": agent(name="a'; reboot '\n"), "auth_key": KEY})
+    code, out, _ = world.run("agent", "add", "web-01")
+    assert code == 0 and r"--agent-id 'a'\''; reboot '\''?'" + "\n" in out
+
+
 def json_gives_the_servers_answer(world):
     code, out, _ = world.run("agent", "ls", "--json")
     assert code == 0 and json.loads(out) == [agent()]
@@ -263,7 +292,9 @@ def help_names_every_command_and_the_manual_and_completion_follow(world):
 
 TESTS = [
     ("U-03", add_prints_uuid_key_and_command), ("U-03", ls_prints_one_line_an_agent),
-    ("U-03,X32", control_characters_do_not_reach_the_terminal), ("U-03", json_gives_the_servers_answer),
+    ("U-03,X32", control_characters_do_not_reach_the_terminal),
+    ("U-03,X32", a_server_cannot_speak_to_the_terminal), ("U-03,X32", a_server_cannot_speak_to_a_shell),
+    ("U-03", json_gives_the_servers_answer),
     ("U-03", show_rename_revoke_rotate_rm_find_by_name_or_uuid),
     ("U-03", an_unknown_or_ambiguous_name_is_refused_with_the_remedy), ("U-03", server_add_ls_rm),
     ("U-03", server_add_wants_one_target), ("U-03", ps_prints_containers), ("U-03", env_prints_docker_host),
