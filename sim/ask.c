@@ -31,8 +31,10 @@ static int status_of(const struct world *world, const struct site *site,
     case ASK_UNKNOWN:
         return 404;
     case ASK_UNCONFIGURED: /* whatever else is missing (AC-10) */
+    case ASK_NOTHING:
         return 503;
     case ASK_NO_AGENT:
+    case ASK_EMPTY_AGENT:
         return 400;
     case ASK_DIRECT:
         return 200;

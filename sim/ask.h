@@ -15,10 +15,12 @@
 enum ask_kind {
     ASK_SITE,         /* the site's own remote server */
     ASK_NO_AGENT,     /* a remote server of type orthrus without agent uuid */
+    ASK_EMPTY_AGENT,  /* the same with an empty one */
     ASK_UNKNOWN,      /* no such server */
     ASK_BAD_HOST,     /* a selector that is not allowed */
     ASK_DIRECT,       /* another connection type */
     ASK_UNCONFIGURED, /* a server without a tunnel subsystem */
+    ASK_NOTHING,      /* neither that, nor an agent uuid */
     ASK_KINDS
 };
 

@@ -52,6 +52,9 @@ static void abort_client(struct client *client)
                                  ? server_state(world->server, client->site)
                                  : FAULT_STATE_NONE;
 
+    for (uint32_t i = 0; i < client->count; i++) {
+        client->requests[i]->is_aborted = true;
+    }
     sim_say(world->sim, client->name, "%s after %" PRIu64 " bytes",
             vanishes ? "vanishes" : "resets", client->received);
     sim_fault(world->sim, vanishes ? FAULT_CLIENT_VANISH : FAULT_CLIENT_RESET,
@@ -316,6 +319,18 @@ static uint64_t draw_of(const struct act *act)
     return chance_next(&chance);
 }
 
+/* A hijack is judged by its engine, too. */
+static void note_health(struct client *client)
+{
+    struct health *health;
+
+    if (client->count > 0 && client->requests[0]->kind == REQUEST_ATTACH) {
+        health = sim_alloc(client->world->sim, sizeof *health);
+        *health = client->health;
+        client->requests[0]->health = health;
+    }
+}
+
 static void connect_client(struct client *client)
 {
     struct world *world = client->world;
@@ -336,6 +351,7 @@ static void connect_client(struct client *client)
         forget(client);
         return;
     }
+    note_health(client);
     client->is_paused = client->pause_us > 0;
     if (client->is_paused) {
         task_set(&client->task, client->health.since_us + client->pause_us);

@@ -130,7 +130,9 @@ void client_judge_error(struct client *client, const char *what)
     if (client->kind == CLIENT_GARBAGE || is_too_late_for_go(client)) {
         return;
     }
-    if (health_is_unbroken(&client->health, client->site)) {
+    if (health_is_unbroken(&client->health, client->site) ||
+        (current(client) != NULL && current(client)->sightings > 0 &&
+         health_is_drained(&client->health, client->site))) {
         sim_fail(sim, "error",
                  "%s: %s: %s after %" PRIu64 " bytes, though site %" PRIu32
                  " was well all the time",
@@ -158,8 +160,7 @@ static void met_status(const struct client *client, unsigned status)
     } mets[] = {{400, MET_STATUS_400},
                 {403, MET_STATUS_403},
                 {502, MET_STATUS_502},
-                {503, MET_STATUS_503},
-                {504, MET_STATUS_504}};
+                {503, MET_STATUS_503}};
 
     for (size_t i = 0; i < sizeof mets / sizeof *mets; i++) {
         if (mets[i].status == status) {

@@ -114,8 +114,9 @@ static void add_build(struct client *client)
 static void add_forbidden(struct client *client)
 {
     static const enum request_kind kinds[] = {REQUEST_CREATE, REQUEST_ARCHIVE,
-                                              REQUEST_IMAGE, REQUEST_ATTACH};
-    enum request_kind kind = kinds[chance_below(&client->chance, 4)];
+                                              REQUEST_IMAGE, REQUEST_ATTACH,
+                                              REQUEST_REMOVE};
+    enum request_kind kind = kinds[chance_below(&client->chance, 5)];
     uint64_t bytes = chance_size(&client->chance, 4096);
     struct request *request = add(client, kind, bytes);
 
@@ -212,7 +213,12 @@ void client_write_script(struct client *client)
         be_slow(client);
         break;
     case CLIENT_STALLS:
-        (void)add_get(client);
+        add_get(client)->is_last = chance_in(&client->chance, 1, 2);
+        client->finishes_first = chance_in(&client->chance, 1, 2);
+        if (chance_in(&client->chance, 1, 2)) { /* so that others hold it */
+            client->back.buffer =
+                (uint32_t)chance_between(&client->chance, 2048, 16384);
+        }
         client->stall_at = chance_size(&client->chance, client->amount);
         client->stall_us = chance_size(&client->chance, 10 * 60 * SIM_S);
         break;

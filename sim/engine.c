@@ -23,6 +23,9 @@
 #define SLOW_PIECES 16u /* about, of an answer with a delay between them */
 #define TRICKLE_US UINT64_C(500)
 #define TRICKLE_BYTES 400u
+#define LINGER_LEAST_US                                  \
+    (5 * SIM_S) /* less may be too short for a slow link \
+                 */
 #define BIND_AGAIN_US (100 * SIM_MS)
 
 enum phase {
@@ -154,6 +157,27 @@ static void judge_early_finish(const struct talk *talk)
     }
 }
 
+/* A reset came where the client has said its last word, and has gone well: it
+ * was cut off, though it was under way (L-03, T13). */
+static void judge_reset(const struct talk *talk)
+{
+    const struct request *request = talk->request;
+    const struct site *site = talk->engine->site;
+
+    if (talk->is_hijacked && request->health != NULL && request->is_finished &&
+        !request->is_aborted && request->taken < request->said &&
+        ways_of(talk).ends_well &&
+        (site->world->server == NULL ||
+         server_linger_us(site->world->server) >= LINGER_LEAST_US) &&
+        health_is_unbroken(request->health, site)) {
+        sim_fail(talk->engine->sim, "cut",
+                 "engine %" PRIu32 ": reset after %" PRIu64 " of %" PRIu64
+                 " bytes that the client of request %" PRIu64
+                 " has said before its FIN",
+                 site->index, request->taken, request->said, request->number);
+    }
+}
+
 static enum fault_state state_of(const struct engine *engine)
 {
     const struct site *site = engine->site;
@@ -195,6 +219,9 @@ static uint64_t stop_of(struct talk *talk, uint64_t content)
     case ENGINE_HANGS_LATER:
     case ENGINE_HALF_ANSWER:
     case ENGINE_RESETS:
+        if (chance_in(&chance, 1, 8)) {
+            return 0; /* not a word: who asked may ask again */
+        }
         if (content == 0 || chance_in(&chance, 1, 4)) {
             return chance_between(&chance, 1, head - 1);
         }
@@ -697,6 +724,7 @@ static enum progress receive(struct talk *talk)
         }
         return IDLE;
     case SOCKET_BROKEN:
+        judge_reset(talk);
         return end(talk, false);
     case SOCKET_WAIT:
         break;

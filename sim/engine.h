@@ -15,6 +15,8 @@
  *        says who has the last word first
  *   POST /build                     body of K bytes, chunked answer of L
  *   POST /containers/create         the same with 201 and Content-Length
+ *   DELETE /containers/web/json     200 with Content-Length: a read path, and
+ *                                   no reading
  *
  * Each target carries n=N, the request's number. An unknown one is 404, what is
  * no HTTP is 400. Every answer names site and request in X-Engine. What became

@@ -105,30 +105,81 @@ static bool disturbs(const struct act *act, const struct site *site,
     return reach >= REACH_ALL || act->site == site->index;
 }
 
-bool health_is_unbroken(const struct health *health, const struct site *site)
+/* No act of the plan could have disturbed it; drains are not looked at. */
+static bool is_undisturbed(const struct health *health, const struct site *site)
 {
-    const struct world *world = site->world;
-    const struct plan *plan = world->plan;
-    struct health now = health_of(site);
+    const struct plan *plan = site->world->plan;
+    uint64_t now_us = sim_now_us(site->world->sim);
 
-    if (!health->serves || !now.serves || health->port == 0 ||
-        now.port != health->port || now.session != health->session ||
-        now.server_lives != health->server_lives ||
-        now.agent_lives != health->agent_lives || now.link != health->link ||
-        (now.link != 0 && now.link == site->cut_link) ||
-        !engine_was_good_since(site->engine, health->since_us)) {
-        return false;
-    }
-    if (world->server != NULL &&
-        !(world->server_process.alive && site->agent_process.alive)) {
-        return false;
-    }
     for (size_t i = 0; plan != NULL && i < plan->act_count; i++) {
-        if (disturbs(&plan->acts[i], site, health->since_us, now.since_us)) {
+        const struct act *act = &plan->acts[i];
+        if (act->kind != ACT_SERVER_STOP &&
+            disturbs(act, site, health->since_us, now_us)) {
             return false;
         }
     }
-    return !remote_ways(site->kind).may_break || world->server == NULL;
+    return true;
+}
+
+/* What a drain of the server does not touch. */
+static bool is_well(const struct health *health, const struct site *site)
+{
+    const struct world *world = site->world;
+
+    return health->serves && health->port != 0 &&
+           site->agent_process.lives == health->agent_lives &&
+           (world->server == NULL ||
+            (site->agent_process.alive && health->link != 0)) &&
+           (health->link == 0 || health->link != site->cut_link) &&
+           (site->refused_us == 0 || site->refused_us < health->since_us) &&
+           engine_was_good_since(site->engine, health->since_us) &&
+           (!remote_ways(site->kind).may_break || world->server == NULL) &&
+           is_undisturbed(health, site);
+}
+
+static uint32_t stops_since(const struct health *health,
+                            const struct world *world, uint64_t *first_us)
+{
+    const struct plan *plan = world->plan;
+    uint32_t count = 0;
+
+    for (size_t i = 0; plan != NULL && i < plan->act_count; i++) {
+        const struct act *act = &plan->acts[i];
+        if (act->kind == ACT_SERVER_STOP &&
+            !(act->at_us > sim_now_us(world->sim)) &&
+            act->at_us + act->amount * SIM_MS >= health->since_us) {
+            *first_us = count == 0 ? act->at_us : *first_us;
+            count++;
+        }
+    }
+    return count;
+}
+
+bool health_is_unbroken(const struct health *health, const struct site *site)
+{
+    const struct world *world = site->world;
+    struct health now = health_of(site);
+    uint64_t first_us = 0;
+
+    return now.serves && now.port == health->port &&
+           now.session == health->session &&
+           now.server_lives == health->server_lives &&
+           now.link == health->link &&
+           stops_since(health, world, &first_us) == 0 &&
+           (world->server == NULL || world->server_process.alive) &&
+           is_well(health, site);
+}
+
+bool health_is_drained(const struct health *health, const struct site *site)
+{
+    const struct world *world = site->world;
+    uint64_t first_us = 0;
+
+    return world->server != NULL &&
+           stops_since(health, world, &first_us) == 1 &&
+           health->since_us < first_us &&
+           sim_now_us(world->sim) < first_us + server_drain_us(world->server) &&
+           is_well(health, site);
 }
 
 bool health_is_prompt(const struct health *health, const struct site *site)

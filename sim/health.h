@@ -24,6 +24,9 @@ struct health {
 
 struct health health_of(const struct site *site);
 bool health_is_unbroken(const struct health *health, const struct site *site);
+/* The same, but that the server was told to drain, once, and is to wait yet:
+ * for who has come to the engine before (L-06, T33). */
+bool health_is_drained(const struct health *health, const struct site *site);
 /* Did the server's process die since? Its kernel then says FIN for it. */
 bool health_server_died(const struct health *health, const struct site *site);
 /* Was no link stalled and the server not paused, ever since? For bounds on

@@ -4,6 +4,9 @@
  */
 #include "sim/naive.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "sim/remote.h"
 #include "sim/server.h"
 
@@ -19,6 +22,8 @@ struct remote {
     uint64_t strike_us;
     bool has_lied;    /* of a length: what follows may be taken for payload */
     uint64_t doom_us; /* the session must be over by then; SIM_NEVER */
+    bool is_stranger; /* the key that it shows is nobody's, or is not whole */
+    bool says_more;   /* and goes on without an end */
 };
 
 struct blow { /* one illegal, or useless, frame; so many times */
@@ -33,6 +38,10 @@ static const struct blow blows[] = {
     {.version = 1, .type = PLAIN_DATA, .times = 1, .is_fatal = true},
     {.type = 9, .times = 1, .is_fatal = true},
     {.type = PLAIN_DATA, .id = ON_UNKNOWN, .length = 5, .body = 5, .times = 1},
+    {.type = PLAIN_DATA,
+     .id = ON_UNKNOWN,
+     .length = UINT32_MAX,
+     .times = 1}, /* W-06 */
     {.type = PLAIN_WINDOW_UPDATE, .id = ON_UNKNOWN, .length = 5, .times = 1},
     {.type = PLAIN_DATA, .id = ON_SESSION, .length = 1, .body = 1, .times = 1},
     {.type = PLAIN_DATA, .id = ON_STREAM, .length = 0x7fffffff, .times = 1},
@@ -44,6 +53,10 @@ static const struct blow blows[] = {
      .id = ON_STREAM,
      .length = UINT32_MAX,
      .times = 2},
+    {.type = PLAIN_WINDOW_UPDATE,
+     .id = ON_STREAM,
+     .length = UINT32_MAX - PLAIN_WINDOW + 1, /* CVE-2026-31814 */
+     .times = 1},
     {.type = PLAIN_WINDOW_UPDATE, .id = ON_STREAM, .times = FLOOD},
     {.type = PLAIN_WINDOW_UPDATE,
      .flags = PLAIN_ACK,
@@ -63,6 +76,7 @@ static const struct blow blows[] = {
      .id = ON_OWN,
      .times = FLOOD},
     {.type = PLAIN_ECHO, .flags = PLAIN_SYN, .times = FLOOD},
+    {.type = PLAIN_ECHO, .flags = PLAIN_SYN, .times = 5},
     {.type = PLAIN_ECHO, .flags = PLAIN_ACK, .length = 77, .times = 1},
     {.type = PLAIN_ECHO,
      .flags = PLAIN_SYN,
@@ -96,19 +110,35 @@ static uint32_t id_of(const struct plain_mux *mux, const struct blow *blow,
     return 0;
 }
 
+/* Where there is a stream, mostly one that is about it. */
+static const struct blow *draw_blow(struct plain_agent *agent)
+{
+    const struct blow *blow = &blows[chance_below(&agent->chance, BLOWS)];
+    uint32_t draws = 0;
+
+    while (agent->link->mux.streams != NULL && blow->id != ON_STREAM &&
+           ++draws < 4) {
+        blow = &blows[chance_below(&agent->chance, BLOWS)];
+    }
+    return blow;
+}
+
 /* True: the server must end the session for it. */
 static bool strike_yamux(struct plain_agent *agent)
 {
     static const uint8_t body[BODY_SIZE] = {1};
-    const struct blow *blow = &blows[chance_below(&agent->chance, BLOWS)];
+    const struct blow *blow = draw_blow(agent);
     struct plain_mux *mux = &agent->link->mux;
+
+    bool is_ping = blow->type == PLAIN_ECHO && blow->flags == PLAIN_SYN;
 
     for (uint32_t i = 0; i < blow->times; i++) {
         const struct plain_frame frame = {.version = blow->version,
                                           .type = blow->type,
                                           .flags = blow->flags,
                                           .id = id_of(mux, blow, i),
-                                          .length = blow->length};
+                                          .length =
+                                              blow->length + (is_ping ? i : 0)};
         plain_mux_frame(mux, &frame, body, blow->body);
     }
     if (blow->type == PLAIN_DATA && blow->length > blow->body) {
@@ -168,16 +198,58 @@ static void strike(struct plain_agent *agent)
     }
 }
 
+/* Now and then with a key that is almost the right one (AC-16). */
+static size_t head(struct plain_agent *agent, char *head, size_t room)
+{
+    static const struct {
+        const char *before, *after;
+    } ways[] = {
+        {"Authorization: Bearer ", "a"},  {"Authorization: Bearer  ", ""},
+        {"Authorization: bearer ", ""},   {"Authorization: Bearer ", " "},
+        {"Authorization: ", ""},          {"Authorization: Basic ", ""},
+        {"X-Authorization: Bearer ", ""}, {NULL, ""}};
+    uint32_t count = (uint32_t)(sizeof ways / sizeof *ways);
+    uint32_t way = chance_below(&agent->chance, 8 * count);
+
+    remote_of(agent)->is_stranger = way < count;
+    remote_of(agent)->says_more = false;
+    if (way >= count) {
+        return plain_head(head, room, agent->key);
+    }
+    if (ways[way].before == NULL) { /* a head without an end, or a long one */
+        remote_of(agent)->says_more = chance_in(&agent->chance, 1, 2);
+        return plain_head(head, room, agent->key) - 2;
+    }
+    return (size_t)snprintf(head, room,
+                            "GET " REMOTE_PATH " HTTP/1.1\r\n%s%s%s\r\n\r\n",
+                            ways[way].before, agent->key, ways[way].after);
+}
+
 static void dialled(struct plain_agent *agent)
 {
     struct plain *link = agent->link;
 
+    uint8_t more[512];
+
+    memset(more, 'x', sizeof more);
     link->mux.guilty = true;
     link->ws.guilty = true;
+    for (unsigned i = 0; remote_of(agent)->says_more && i < 16; i++) {
+        plain_bytes_add(&link->ws.out, more, sizeof more);
+    }
     remote_of(agent)->doom_us = SIM_NEVER;
     remote_of(agent)->has_lied = false;
     remote_of(agent)->strike_us =
         sim_now_us(agent->sim) + chance_size(&agent->chance, FIRST_MOST_US);
+}
+
+/* It likes to strike in the middle of a stream. */
+static void event(struct plain_agent *agent, const struct plain_event *event)
+{
+    naive_event(agent, event);
+    if (event->kind == PLAIN_ARRIVED && chance_in(&agent->chance, 1, 4)) {
+        remote_of(agent)->strike_us = sim_now_us(agent->sim);
+    }
 }
 
 static uint64_t tick(struct plain_agent *agent)
@@ -186,6 +258,10 @@ static uint64_t tick(struct plain_agent *agent)
 
     if (!plain_agent_is_open(agent)) {
         return SIM_NEVER;
+    }
+    if (remote->is_stranger) {
+        sim_fail(agent->sim, "key", "%s is let in with a key that is not one",
+                 agent->who);
     }
     if (remote->doom_us != SIM_NEVER) {
         if (sim_now_us(agent->sim) < remote->doom_us) {
@@ -213,8 +289,9 @@ static const struct plain_manner hostile = {.purpose = "hostile",
                                             .pause_max_us = 15 * SIM_S,
                                             .steady_us = 10 * SIM_S,
                                             .pause_jitter = 50,
+                                            .head = head,
                                             .dialled = dialled,
-                                            .event = naive_event,
+                                            .event = event,
                                             .pump = naive_pump,
                                             .tick = tick,
                                             .lost = naive_lost};

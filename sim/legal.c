@@ -33,6 +33,7 @@ struct stream {
     bool acked;  /* of the peer's: it was answered */
     bool spoke;  /* the preface is out */
     bool fin_out, rst_out, fin_in, rst_in;
+    bool overflowed;    /* the peer granted more than there can be */
     uint32_t again;     /* SYNs that came before the answer to the first */
     uint64_t send_left; /* granted by the peer, and not used */
     uint64_t granted;   /* to the peer, and not used */
@@ -75,6 +76,9 @@ struct legal {
     uint64_t pings_in, pongs_out; /* counts; places in pings */
     bool pings_lost;
     uint64_t pong_step;
+    bool lost;                 /* the peer */
+    uint64_t tokens, spent_ms; /* of the peer's budget, in thousandths */
+    uint64_t offers, answers;  /* streams of the peer's, and ACKs and RSTs */
 };
 
 /* ---- streams ------------------------------------------------------------- */
@@ -266,6 +270,7 @@ static void judge_end(struct legal *legal, const struct frame *frame,
         if (stream->fin_in || stream->fin_out) {
             sim_met(legal->sim, MET_RST_AFTER_FIN);
         }
+        legal->answers += stream->ours || stream->acked ? 0 : 1;
         stream->rst_out = stream->again == 0;
         stream->again -= stream->again > 0 ? 1 : 0;
         return;
@@ -316,6 +321,8 @@ static void judge_stream(struct legal *legal, const struct frame *frame)
     }
     MUST(stream != NULL, "a frame on a stream that is not (I10)");
     MUST(!stream->rst_out, "a frame after its RST (I11)");
+    MUST(!stream->overflowed || frame->flags == RST,
+         "a stream lives on whose credit has passed 2^32-1 (I4)");
     /* a RST may have been on its way when the peer's FIN came */
     MUST(!(stream->fin_out && stream->fin_in) || frame->flags == RST,
          "a frame on a stream that is over (I11)");
@@ -323,6 +330,7 @@ static void judge_stream(struct legal *legal, const struct frame *frame)
         MUST(!stream->ours && legal->config.accepts, "nothing to answer");
         MUST(!stream->acked, "a second ACK (I10)");
         stream->acked = true;
+        legal->answers++;
     } else if (!stream->ours && !stream->acked) {
         MUST(frame->flags == RST, "a frame before the ACK (I10)");
     }
@@ -371,11 +379,28 @@ static void judge_payload(struct legal *legal, const struct frame *frame,
 
 /* ---- yamux, heard -------------------------------------------------------- */
 
+/* A frame that is of no use to anybody, whatever streams there are (D37). */
+static void hear_useless(struct legal *legal)
+{
+    uint64_t full = UINT64_C(1000) * legal->config.useless_burst;
+    uint64_t now_ms = sim_now_ms(legal->sim);
+
+    if (full == 0) {
+        return;
+    }
+    legal->tokens += (now_ms - legal->spent_ms) * legal->config.useless_per_s;
+    legal->tokens = legal->tokens < full ? legal->tokens : full;
+    legal->spent_ms = now_ms;
+    legal->lost = legal->lost || legal->tokens < 1000;
+    legal->tokens -= legal->tokens < 1000 ? legal->tokens : 1000;
+}
+
 static void hear_ping(struct legal *legal, const struct frame *frame)
 {
     if ((frame->flags & SYN) == 0) {
         return;
     }
+    hear_useless(legal);
     if (legal->pings_in - legal->pongs_out == PINGS_MAX) {
         legal->pings_lost = true;
     }
@@ -412,12 +437,16 @@ static void hear_stream(struct legal *legal, const struct frame *frame)
         } else {
             stream->again++;
         }
+        legal->offers += (frame->flags & RST) == 0 ? 1 : 0;
     }
     if (stream == NULL) {
         return;
     }
     if (frame->type == WINDOW_UPDATE) {
         stream->send_left += frame->length;
+        if (stream->send_left > UINT32_MAX && (frame->flags & RST) == 0) {
+            stream->overflowed = true;
+        }
         hear_end(legal, stream, frame->flags);
     } else {
         stream->granted -=
@@ -429,7 +458,13 @@ static void hear_frame(struct reader *reader, const struct frame *frame)
 {
     struct legal *legal = reader->legal;
 
-    if (frame->version != 0 || frame->type > GO_AWAY) {
+    bool is_of_stream = frame->type <= WINDOW_UPDATE;
+
+    if (frame->version != 0 || frame->type > GO_AWAY ||
+        (frame->id != 0) != is_of_stream ||
+        (frame->type == DATA && frame->length > legal->config.window) ||
+        (is_of_stream && (frame->flags & SYN) != 0 &&
+         is_own_id(legal, frame->id))) {
         reader->deaf = true;
         return;
     }
@@ -689,6 +724,8 @@ struct legal *legal_new(struct legal **list, struct sim *sim,
     legal->config = *config;
     legal->out = (struct reader){.legal = legal, .judged = true};
     legal->in = (struct reader){.legal = legal};
+    legal->tokens = UINT64_C(1000) * config->useless_burst;
+    legal->spent_ms = sim_now_ms(sim);
     grow(legal);
     legal->after = *list;
     if (*list != NULL) {
@@ -723,4 +760,34 @@ void legal_sent(struct legal *legal, const uint8_t *bytes, size_t length)
 void legal_received(struct legal *legal, const uint8_t *bytes, size_t length)
 {
     take(&legal->in, bytes, length);
+}
+
+bool legal_is_lost(const struct legal *legal)
+{
+    return legal->lost || legal->in.deaf;
+}
+
+void legal_is_quiet(const struct legal *legal)
+{
+    if (!legal->config.accepts && !legal_is_lost(legal) &&
+        legal->answers < legal->offers) {
+        sim_fail(legal->sim, "legal",
+                 "%s answered %" PRIu64 " of %" PRIu64
+                 " streams that its peer opened (D8)",
+                 legal->config.who, legal->answers, legal->offers);
+    }
+}
+
+void legal_goes(const struct legal *legal, bool blames)
+{
+    if (!legal->out.closed) {
+        sim_fail(legal->sim, "legal",
+                 "%s goes without a close frame (RFC 6455 7.1.2)",
+                 legal->config.who);
+    }
+    if (blames && !legal->out.failed) {
+        sim_fail(legal->sim, "legal",
+                 "%s goes for what its peer sent and does not say so (D22)",
+                 legal->config.who);
+    }
 }

@@ -18,10 +18,14 @@
  *   credit    no data beyond what the peer has granted (I3); no grant beyond
  *             the end's own receive window (O4)
  *   session   pongs echo pings in order; one go-away of each kind; after one
- *             that says failure, no frame; no SYN after any
+ *             that says failure, no frame; no SYN after any; an end that failed
+ *             for what its peer sent says so before it goes
+ *   patience  a stream whose credit has passed 2^32-1 gets nothing but RST
+ * (I4); every stream that the peer opens is answered
  *
- * What it receives is not judged: once that is beyond understanding, the peer
- * is lost, and only what needs no word of the peer's is still checked.
+ * What it receives is not judged: once that is beyond understanding, or against
+ * a rule for which no state is an excuse, the peer is lost (legal_is_lost()),
+ * and only what needs no word of the peer's is still checked.
  */
 #ifndef SIM_LEGAL_H
 #define SIM_LEGAL_H
@@ -40,6 +44,7 @@ struct legal_config {
     uint8_t preface;      /* first byte of each stream that it opens; 0: any */
     uint32_t payload_max; /* of a DATA frame; 0: any */
     uint64_t window;      /* most that it may have granted and not received */
+    uint32_t useless_burst, useless_per_s; /* the peer's budget; 0: any */
 };
 
 struct legal;
@@ -51,5 +56,12 @@ void legal_free(struct legal **list, struct legal *legal);
 
 void legal_sent(struct legal *legal, const uint8_t *bytes, size_t length);
 void legal_received(struct legal *legal, const uint8_t *bytes, size_t length);
+
+/* The peer has done what ends a session whatever its streams are. */
+bool legal_is_lost(const struct legal *legal);
+/* All that the end had to say is sent, and it is content with its peer. */
+void legal_is_quiet(const struct legal *legal);
+/* All that it had to say is sent, and it goes; blames: for what came. */
+void legal_goes(const struct legal *legal, bool blames);
 
 #endif

@@ -70,7 +70,6 @@ enum fault_state {
     X(STATUS_403, "a client was told 403")                                 \
     X(STATUS_502, "a client was told 502")                                 \
     X(STATUS_503, "a client was told 503")                                 \
-    X(STATUS_504, "a client was told 504")                                 \
     X(CONNECT_REFUSED, "a client found no proxy")                          \
     X(CUT_BY_FIN, "a client saw a body end too soon by FIN")               \
     X(CUT_BY_RESET, "... by RST")                                          \

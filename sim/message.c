@@ -283,6 +283,10 @@ static void begin_chunk(struct source *source)
         return;
     }
     source->chunk_left = chance_between(&source->chance, 1, source->chunk_most);
+    if (chance_in(&source->chance, 1,
+                  4)) { /* a buffer's size, as programs do */
+        source->chunk_left = UINT64_C(1) << chance_below(&source->chance, 15);
+    }
     if (source->chunk_left > source->left) {
         source->chunk_left = source->left;
     }

@@ -26,8 +26,7 @@ void naive_event(struct plain_agent *agent, const struct plain_event *event)
 
     switch (event->kind) {
     case PLAIN_OPENED:
-        plain_mux_accept(mux, event->stream);
-        relay_new(agent, event->stream);
+        relay_new(agent, event->stream, sim_now_us(agent->sim));
         break;
     case PLAIN_ARRIVED:
         ((struct relay *)event->stream->user)->touched = true;
@@ -55,6 +54,27 @@ void naive_lost(struct plain_agent *agent, bool killed)
     relay_drop_all(agent, killed);
 }
 
+/* What the specifications allow, and some peers do. */
+static void draw_liberties(struct plain_agent *agent)
+{
+    uint64_t index = (uint64_t)agent->site->index << 32 | agent->dials;
+    struct chance chance = chance_of(sim_seed(agent->sim), "liberty", index);
+    struct plain *link = agent->link;
+
+    link->mux.acks_late = chance_in(&chance, 1, 4);
+    link->mux.two_writes = chance_in(&chance, 1, 4);
+    agent->holds_last = chance_in(&chance, 1, 4);
+    if (chance_in(&chance, 1, 4)) {
+        link->ws.opcode = PLAIN_TEXT;
+    }
+    if (chance_in(&chance, 1, 4)) {
+        link->ws.fragment_max = 1 + (uint32_t)chance_size(&chance, 16383);
+        link->ws.fragment_max =
+            link->ws.fragment_max < 64 ? 64 : link->ws.fragment_max;
+        link->ws.interrupts = chance_in(&chance, 1, 2);
+    }
+}
+
 static void dialled(struct plain_agent *agent)
 {
     struct plain_mux *mux = &agent->link->mux;
@@ -65,6 +85,9 @@ static void dialled(struct plain_agent *agent)
     mux->grant_at =
         (uint32_t)chance_between(&agent->chance, 4096, PLAIN_WINDOW / 2);
     mux->frame_max = (uint32_t)chance_between(&agent->chance, 1024, 65536);
+    if (agent->site->world->plan != NULL && agent->site->world->plan->rough) {
+        draw_liberties(agent);
+    }
 }
 
 /* Its own keep-alive: silence, a ping, silence, the end. */
@@ -121,7 +144,8 @@ static uint64_t tick(struct plain_agent *agent)
         other_us = leave(remote);
         next_us = other_us < next_us ? other_us : next_us;
     }
-    return next_us;
+    other_us = relay_next_us(agent);
+    return other_us < next_us ? other_us : next_us;
 }
 
 static void say_good_bye(struct plain_agent *agent)

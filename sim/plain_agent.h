@@ -16,6 +16,7 @@ struct plain_manner {
     uint64_t pause_max_us; /* up to this, and back to the first */
     uint64_t steady_us;    /* after a connection that lived so long */
     uint32_t pause_jitter; /* percent of a pause that are drawn */
+    bool one_request;      /* of a stream, see sim/relay.h */
     /* The upgrade's head, into a buffer; NULL: the usual one. */
     size_t (*head)(struct plain_agent *agent, char *head, size_t room);
     /* A link was made; set its options. */
@@ -43,6 +44,7 @@ struct plain_agent {
     struct path there, back;
     struct plain *link;   /* NULL: it waits for dial_us */
     struct relay *relays; /* sim/relay.h */
+    bool holds_last;      /* what an engine says last goes out with FIN */
     struct task task;
     uint64_t dial_us, pause_us;
     uint64_t sessions; /* ever opened */

@@ -363,12 +363,32 @@ struct plain_stream *plain_mux_open(struct plain_mux *mux)
     return stream;
 }
 
+/* The flag that its next frame has beside its own. */
+static unsigned take_ack(struct plain_stream *stream)
+{
+    bool owes = stream->owes_ack;
+
+    stream->owes_ack = false;
+    return owes ? PLAIN_ACK : 0;
+}
+
 void plain_mux_accept(struct plain_mux *mux, struct plain_stream *stream)
 {
     stream->acked = true;
     stream->granted += mux->window - PLAIN_WINDOW;
+    if (mux->acks_late && mux->window == PLAIN_WINDOW) {
+        stream->owes_ack = true;
+        return;
+    }
     emit(mux, PLAIN_WINDOW_UPDATE, PLAIN_ACK, stream->id,
          mux->window - PLAIN_WINDOW);
+}
+
+void plain_mux_acknowledge(struct plain_mux *mux, struct plain_stream *stream)
+{
+    if (stream->owes_ack) {
+        emit(mux, PLAIN_WINDOW_UPDATE, take_ack(stream), stream->id, 0);
+    }
 }
 
 void plain_mux_forget(struct plain_mux *mux, struct plain_stream *stream)
@@ -397,7 +417,7 @@ void plain_mux_reset(struct plain_mux *mux, struct plain_stream *stream)
 void plain_mux_finish(struct plain_mux *mux, struct plain_stream *stream)
 {
     stream->finished_out = true;
-    emit(mux, PLAIN_WINDOW_UPDATE, PLAIN_FIN, stream->id, 0);
+    emit(mux, PLAIN_WINDOW_UPDATE, PLAIN_FIN | take_ack(stream), stream->id, 0);
 }
 
 bool plain_mux_is_done(const struct plain_stream *stream)
@@ -413,14 +433,30 @@ size_t plain_mux_room(const struct plain_mux *mux,
     return room < mux->frame_max ? (size_t)room : mux->frame_max;
 }
 
-void plain_mux_write(struct plain_mux *mux, struct plain_stream *stream,
-                     const uint8_t *bytes, size_t length)
+static void write_data(struct plain_mux *mux, struct plain_stream *stream,
+                       const uint8_t *bytes, size_t length, unsigned flags)
 {
-    const struct plain_frame frame = {
-        .type = PLAIN_DATA, .id = stream->id, .length = (uint32_t)length};
+    const struct plain_frame frame = {.type = PLAIN_DATA,
+                                      .flags =
+                                          (uint16_t)(flags | take_ack(stream)),
+                                      .id = stream->id,
+                                      .length = (uint32_t)length};
 
     stream->sent += length;
     plain_mux_frame(mux, &frame, bytes, length);
+}
+
+void plain_mux_write(struct plain_mux *mux, struct plain_stream *stream,
+                     const uint8_t *bytes, size_t length)
+{
+    write_data(mux, stream, bytes, length, 0);
+}
+
+void plain_mux_write_last(struct plain_mux *mux, struct plain_stream *stream,
+                          const uint8_t *bytes, size_t length)
+{
+    stream->finished_out = true;
+    write_data(mux, stream, bytes, length, PLAIN_FIN);
 }
 
 /* What was read and not granted again, when it is enough (m36). */
@@ -434,7 +470,8 @@ void plain_mux_read(struct plain_mux *mux, struct plain_stream *stream,
     if (stream->acked && due >= mux->grant_at &&
         (mux->grants_late || !stream->finished_in)) {
         stream->granted += due;
-        emit(mux, PLAIN_WINDOW_UPDATE, 0, stream->id, (uint32_t)due);
+        emit(mux, PLAIN_WINDOW_UPDATE, take_ack(stream), stream->id,
+             (uint32_t)due);
     }
 }
 

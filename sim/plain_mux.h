@@ -38,6 +38,7 @@ struct plain_stream {
     uint64_t sent;         /* and what we did */
     bool acked;            /* the one who did not open has said so */
     bool finished_in, finished_out, reset_in;
+    bool owes_ack; /* accepted, and no frame has gone out since */
 };
 
 /* What is remembered of a stream that was forgotten: late frames of it may come
@@ -50,12 +51,13 @@ struct plain_past {
 struct plain_mux {
     struct sim *sim;
     struct plain_ws *ws;
-    bool client;        /* of yamux: even ids are the other's */
-    bool guilty;        /* see plain_ws.h */
-    bool two_writes;    /* header and body are messages of their own */
-    bool grants_late;   /* credit also when the other has finished */
-    uint32_t window;    /* that a stream is given, >= PLAIN_WINDOW */
-    uint32_t grant_at;  /* bytes read that make a window update */
+    bool client;       /* of yamux: even ids are the other's */
+    bool guilty;       /* see plain_ws.h */
+    bool two_writes;   /* header and body are messages of their own */
+    bool grants_late;  /* credit also when the other has finished */
+    bool acks_late;    /* the ACK is a flag of the first frame it has to send */
+    uint32_t window;   /* that a stream is given, >= PLAIN_WINDOW */
+    uint32_t grant_at; /* bytes read that make a window update */
     uint32_t frame_max; /* payload of a frame */
     struct plain_stream *streams;
     uint32_t stream_count;
@@ -91,6 +93,8 @@ bool plain_mux_next(struct plain_mux *mux, struct plain_event *event);
 
 struct plain_stream *plain_mux_open(struct plain_mux *mux);
 void plain_mux_accept(struct plain_mux *mux, struct plain_stream *stream);
+/* The ACK in a frame of its own, if it is still owed. */
+void plain_mux_acknowledge(struct plain_mux *mux, struct plain_stream *stream);
 void plain_mux_reset(struct plain_mux *mux, struct plain_stream *stream);
 void plain_mux_finish(struct plain_mux *mux, struct plain_stream *stream);
 /* Drop it without a word: both have finished, or it was reset. */
@@ -102,6 +106,9 @@ size_t plain_mux_room(const struct plain_mux *mux,
                       const struct plain_stream *stream);
 void plain_mux_write(struct plain_mux *mux, struct plain_stream *stream,
                      const uint8_t *bytes, size_t length);
+/* The same, and FIN in the same frame. */
+void plain_mux_write_last(struct plain_mux *mux, struct plain_stream *stream,
+                          const uint8_t *bytes, size_t length);
 /* Drop length bytes from stream->in, and give credit for them when due. */
 void plain_mux_read(struct plain_mux *mux, struct plain_stream *stream,
                     size_t length);

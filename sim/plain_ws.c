@@ -107,6 +107,9 @@ static void send_fragments(struct plain_ws *ws, const uint8_t *bytes,
         bytes += ws->fragment_max;
         length -= ws->fragment_max;
         opcode = PLAIN_CONTINUATION;
+        if (ws->interrupts && chance_in(&ws->chance, 1, 4)) {
+            plain_ws_frame(ws, PLAIN_FINAL | PLAIN_PING, bytes, 1, NULL, 0);
+        }
     }
     plain_ws_frame(ws, (uint8_t)(PLAIN_FINAL | opcode), bytes, length, NULL, 0);
 }

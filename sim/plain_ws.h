@@ -31,6 +31,7 @@ struct plain_ws {
     bool guilty;            /* this side broke a rule: it may be told so */
     uint32_t fragment_max;  /* of a message, what a frame holds; 0: all of it */
     uint8_t opcode;         /* of the messages that it sends */
+    bool interrupts;        /* pings between the fragments of a message (5.4) */
     struct chance chance;   /* of the masks */
     struct plain_bytes raw; /* received: not a whole frame yet, */
     struct plain_bytes data; /* and the payload of whole ones */

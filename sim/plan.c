@@ -29,8 +29,9 @@ static const char *const way_names[] = {"agent", "server"};
 static const char *const cut_names[] = {"agent-finish",  "agent-reset",
                                         "agent-silence", "server-finish",
                                         "server-reset",  "server-silence"};
-static const char *const ask_names[] = {"site",     "no-agent", "unknown",
-                                        "bad-host", "direct",   "unconfigured"};
+static const char *const ask_names[] = {
+    "site",     "no-agent", "empty-agent",  "unknown",
+    "bad-host", "direct",   "unconfigured", "nothing"};
 static const char *const jump_names[] = {"forward", "back"};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

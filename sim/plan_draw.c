@@ -9,6 +9,8 @@
 #include "sim/client.h"
 #include "sim/engine.h"
 
+#define DAY_US (24 * 3600 * SIM_S)
+
 struct draw {
     struct plan *plan;
     struct chance chance;
@@ -44,6 +46,10 @@ static uint32_t draw_sites(struct chance *chance)
 
 static uint64_t draw_phase_us(struct chance *chance, uint32_t sites)
 {
+    if (sites <= 2 && chance_in(chance, 1, 500)) {
+        return chance_between(chance, 25, 40) * 3600 *
+               SIM_S; /* more than a day */
+    }
     if (sites >= 200) {
         return chance_between(chance, 5, 20) * SIM_S;
     }
@@ -138,6 +144,22 @@ static void draw_repair(struct draw *draw, const struct act *act)
     add(draw, repair);
 }
 
+/* A server that is told to stop meets one who is about to come. */
+static void draw_arrival(struct draw *draw, const struct act *act)
+{
+    uint64_t before_us = chance_size(&draw->chance, 2 * SIM_S);
+    struct act kill = {.kind = ACT_AGENT_KILL,
+                       .site = chance_below(&draw->chance, draw->plan->sites),
+                       .variety = PROCESS_EXITS,
+                       .amount = 1};
+
+    if (act->kind == ACT_SERVER_STOP && act->at_us > before_us &&
+        chance_in(&draw->chance, 1, 2)) {
+        kill.at_us = act->at_us - before_us;
+        add(draw, kill);
+    }
+}
+
 static void draw_act(struct draw *draw, uint64_t *last_us)
 {
     uint64_t phase_us = draw->plan->phase_us;
@@ -162,6 +184,7 @@ static void draw_act(struct draw *draw, uint64_t *last_us)
     *last_us = act.at_us;
     add(draw, act);
     draw_repair(draw, &act);
+    draw_arrival(draw, &act);
 }
 
 /* Without clients little is seen, and with a server that is never there. */
@@ -192,8 +215,10 @@ void plan_draw(struct plan *plan, uint64_t seed)
     plan->rough = chance_in(chance, 4, 5);
     draw_weights(chance, draw.acts, ACT_KINDS);
     draw_weights(chance, draw.remotes, REMOTE_KINDS);
-    draw.remotes[REMOTE_GO] = 0; /* not modelled; REMOTE_GO_RAW is */
     draw.remotes[REMOTE_NAIVE] += 1;
+    if (plan->phase_us > DAY_US) { /* nobody strikes for so long */
+        draw.remotes[REMOTE_HOSTILE] = 0;
+    }
     draw_weights(chance, draw.clients, CLIENT_KINDS);
     draw_weights(chance, draw.moods, ENGINE_MOODS);
     draw.moods[ENGINE_GOOD] = 0;

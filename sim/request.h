@@ -17,18 +17,19 @@
 #include "sim/world.h"
 
 /* Method and path, and does a read-only agent let it pass (PO-01..PO-05)? */
-#define REQUEST_TABLE(X)                               \
-    X(PING, "GET", "/_ping", true)                     \
-    X(PING_HEAD, "HEAD", "/_ping", true)               \
-    X(LIST, "GET", "/containers/json", true)           \
-    X(INSPECT, "GET", "/containers/web/json", true)    \
-    X(LOGS, "GET", "/containers/web/logs", true)       \
-    X(EVENTS, "GET", "/events", true)                  \
-    X(IMAGE, "GET", "/images/web/get", false)          \
-    X(ATTACH, "POST", "/containers/web/attach", false) \
-    X(BUILD, "POST", "/build", false)                  \
-    X(CREATE, "POST", "/containers/create", false)     \
-    X(ARCHIVE, "GET", "/containers/web/archive", false)
+#define REQUEST_TABLE(X)                                \
+    X(PING, "GET", "/_ping", true)                      \
+    X(PING_HEAD, "HEAD", "/_ping", true)                \
+    X(LIST, "GET", "/containers/json", true)            \
+    X(INSPECT, "GET", "/containers/web/json", true)     \
+    X(LOGS, "GET", "/containers/web/logs", true)        \
+    X(EVENTS, "GET", "/events", true)                   \
+    X(IMAGE, "GET", "/images/web/get", false)           \
+    X(ATTACH, "POST", "/containers/web/attach", false)  \
+    X(BUILD, "POST", "/build", false)                   \
+    X(CREATE, "POST", "/containers/create", false)      \
+    X(ARCHIVE, "GET", "/containers/web/archive", false) \
+    X(REMOVE, "DELETE", "/containers/web/json", false)
 
 enum request_kind {
 #define X(name, method, path, passes) REQUEST_##name,
@@ -49,6 +50,8 @@ enum request_fate {
     FATE_DIED,     /* it died over it */
     FATE_ABANDONED /* whoever asked was gone before the answer was */
 };
+
+struct health; /* sim/health.h */
 
 struct request {
     uint64_t number; /* 1.. */
@@ -75,8 +78,11 @@ struct request {
     uint64_t answered_us; /* when it began to answer */
 
     /* the client's word */
-    uint64_t said;    /* bytes of content that its kernel took */
-    bool is_finished; /* it has said FIN */
+    uint64_t said;               /* bytes of content that its kernel took */
+    bool is_finished;            /* it has said FIN */
+    bool is_aborted;             /* it went away in the middle */
+    const struct health *health; /* of its path, when it connected; NULL: it is
+                                    not judged by it */
 };
 
 struct requests;

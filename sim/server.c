@@ -11,6 +11,7 @@
 #define WALL_START_MS UINT64_C(1750000000000) /* some day */
 #define RESTART_US SIM_S /* a service manager tries again after this long */
 #define FULL_CHECK_EVERY 1000u
+#define WAITING_US SIM_S /* for a predecessor, and what a lazy server takes */
 
 /* ---- small things -------------------------------------------------------- */
 
@@ -18,6 +19,15 @@ uint64_t server_wall_ms(const struct server *server)
 {
     return WALL_START_MS + sim_now_ms(server->sim) +
            (uint64_t)server->wall_offset_ms;
+}
+
+uint64_t server_later_ms(struct server *server)
+{
+    uint64_t now_ms = loop_now_ms(&server->loop);
+
+    return server->lazy_ms == 0
+               ? now_ms
+               : now_ms + chance_below(&server->laziness, server->lazy_ms);
 }
 
 void *server_alloc(struct server *server, size_t size, enum fault_state state)
@@ -73,6 +83,26 @@ static void draw_config(struct server *server, struct chance *chance)
     }
 }
 
+/* Limits that are near: what happens at them is seen in a world of few. */
+static void draw_limits(struct server *server, struct chance *chance)
+{
+    struct mux_config *mux = &server->agent.link.mux;
+
+    if (chance_in(chance, 1, 4)) {
+        mux->unacked_max = 1 + (uint32_t)chance_size(chance, 63);
+    }
+    if (chance_in(chance, 1, 4)) {
+        mux->outbound_max = 4 + (uint32_t)chance_size(chance, 124);
+    }
+    if (chance_in(chance, 1, 4)) {
+        mux->useless_burst = 50 + (uint32_t)chance_size(chance, 9950);
+        mux->useless_per_s = 10 + (uint32_t)chance_size(chance, 990);
+    }
+    if (chance_in(chance, 1, 4)) {
+        socket_limit_ports(server->sim, 2 * server->world->plan->sites + 8);
+    }
+}
+
 static void try_start(void *user);
 
 struct server *server_new(struct world *world)
@@ -89,6 +119,10 @@ struct server *server_new(struct world *world)
     loop_init(&server->loop, world->sim);
     task_init(&server->again, world->sim, try_start, server);
     draw_config(server, &chance);
+    if (world->plan->rough) {
+        chance = chance_of(sim_seed(world->sim), "limits", 0);
+        draw_limits(server, &chance);
+    }
     return server;
 }
 
@@ -161,6 +195,7 @@ static bool create_parts(struct server *server)
     loop_init(&server->loop, server->sim);
     transport_pool_init(&server->transports, &server->loop, server->process,
                         chance_of(sim_seed(server->sim), "transport", life));
+    server->transports.linger_ms = server->agent.link.linger_ms;
     server->spills = (struct spill_pool){.process = server->process};
     memory = alloc_part(server, hub_size(&server->hub_config));
     if (memory != NULL) {
@@ -425,6 +460,16 @@ enum fault_state server_state(const struct server *server,
     return FAULT_STATE_CLOSING;
 }
 
+uint64_t server_drain_us(const struct server *server)
+{
+    return server->agent.drain_timeout_ms * SIM_MS;
+}
+
+uint64_t server_linger_us(const struct server *server)
+{
+    return server->agent.link.linger_ms * SIM_MS;
+}
+
 static void uuid_text(const uint8_t uuid[WORLD_UUID_SIZE],
                       char text[2 * WORLD_UUID_SIZE + 1])
 {
@@ -462,6 +507,9 @@ void server_route(const struct server *server, const struct site *site,
     case ASK_NO_AGENT:
         query.agent_uuid = NULL;
         break;
+    case ASK_EMPTY_AGENT:
+        query.agent_uuid = "";
+        break;
     case ASK_UNKNOWN:
         query.server = ROUTE_SERVER_UNKNOWN;
         break;
@@ -472,6 +520,10 @@ void server_route(const struct server *server, const struct site *site,
         query.server = ROUTE_SERVER_DIRECT;
         break;
     case ASK_UNCONFIGURED:
+        query.tunnel_configured = false;
+        break;
+    case ASK_NOTHING:
+        query.agent_uuid = NULL;
         query.tunnel_configured = false;
         break;
     }
@@ -512,6 +564,17 @@ static void check_session(struct server *server, const struct session *session)
         sim_fail(server->sim, "revoked",
                  "session %" PRIu64
                  " of %s lives with a key that opens nothing",
+                 session->number, name_of(server, session));
+    }
+    if (state < AGENT_CLOSING && session->transport.legal != NULL &&
+        legal_is_lost(session->transport.legal)) {
+        sim_fail(server->sim, "tolerated",
+                 "session %" PRIu64 " of %s lives, whatever its agent sends",
+                 session->number, name_of(server, session));
+    }
+    if (server->draining && state < AGENT_DRAINING) {
+        sim_fail(server->sim, "sessions",
+                 "session %" PRIu64 " of %s begins while the server drains",
                  session->number, name_of(server, session));
     }
     if (state < AGENT_CLOSING &&
@@ -559,6 +622,24 @@ static void check_books(const struct server *server)
         sim_fail(server->sim, "descriptors",
                  "the server holds %u descriptors, its objects %u",
                  process->descriptors, descriptors);
+    }
+}
+
+/* AC-15: the listener of a session that is displaced goes at once. */
+static void check_waiting(const struct server *server,
+                          const struct session *session)
+{
+    uint64_t bound_us = WAITING_US + server->lazy_ms * SIM_MS;
+    uint64_t now_us = sim_now_us(server->sim);
+
+    if (agent_state(session->agent) == AGENT_WAITING &&
+        now_us > session->since_us + bound_us &&
+        now_us > server->loop.paused_until_us + bound_us) {
+        sim_fail(server->sim, "liveness",
+                 "session %" PRIu64 " of %s waits for %" PRIu64
+                 " ms for its predecessor (AC-15)",
+                 session->number, name_of(server, session),
+                 (now_us - session->since_us) / SIM_MS);
     }
 }
 
@@ -615,6 +696,7 @@ static void check_all(struct server *server)
         check_session(server, session);
         check_connections(server, session);
         check_silence(server, session);
+        check_waiting(server, session);
         link_invariant(agent_link(session->agent));
         count++;
     }

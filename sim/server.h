@@ -42,6 +42,10 @@ uint64_t server_session(const struct server *server, const struct site *site);
 /* State of the current session, for sim_fault(). */
 enum fault_state server_state(const struct server *server,
                               const struct site *site);
+/* How long a drain waits for who is there (L-06). */
+uint64_t server_drain_us(const struct server *server);
+/* How long bytes lie that nobody takes, when both ends have finished (T13). */
+uint64_t server_linger_us(const struct server *server);
 /* The engine's address for a container list, as core/route.h decides:
  * *status is the HTTP status, *port the proxy if it is 200. */
 struct ask_target {

@@ -412,7 +412,7 @@ static void grant(struct visit *visit)
         visit->sent += done;
     }
     visit->phase = VISIT_LEAVING;
-    job_wake(visit->job);
+    job_by_ms(visit->job, server_later_ms(visit->server));
 }
 
 /* Revoked, rotated or deleted since its key was looked at? (X5) */

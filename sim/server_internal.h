@@ -73,7 +73,7 @@ struct session { /* the agent object of the core stands behind it */
     struct job *timer;        /* the agent's deadline */
     struct job *listener_job; /* binds or closes the listener, in a while */
     struct connection *connections;
-    uint64_t number, paused_us;
+    uint64_t number, since_us;
     uint64_t opens_left, opens_at_ms; /* X15, in thousandths */
     uint32_t site;                    /* or NO_SITE */
     uint16_t port;                    /* the last it listened on; 0: none */
@@ -117,7 +117,8 @@ struct server {
     struct hub_config hub_config;
     struct port_config port_config;
     uint64_t opens_per_s;
-    uint32_t lazy_ms; /* listeners are bound and closed up to this late */
+    uint32_t lazy_ms; /* listeners are bound and closed, and sessions begun, up
+                         to this late */
     uint32_t visits_max;
     /* of the process; gone with it */
     bool wanted; /* it runs, or is to be started again */
@@ -141,6 +142,8 @@ struct server {
 };
 
 uint64_t server_wall_ms(const struct server *server);
+/* Now; or, of a lazy server, in a while. */
+uint64_t server_later_ms(struct server *server);
 /* Memory of the process; counts a refusal. */
 void *server_alloc(struct server *server, size_t size, enum fault_state state);
 /* For a drain: sessions may be gone. */

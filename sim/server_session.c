@@ -142,6 +142,27 @@ static void on_connection_ended(struct bridge *bridge, enum status status)
     process_release(session->server->process, connection);
 }
 
+/* A limit is reached only by those who are there (I13), and by those whose RST
+ * has not gone out yet. */
+static void check_limit(const struct session *session, enum status status)
+{
+    const struct server *server = session->server;
+    const struct mux_config *mux = &server->agent.link.mux;
+    struct link *link = agent_link(session->agent);
+    uint32_t count = link_conn_count(link);
+
+    if ((link_wants(link) & LINK_WANTS_OUTPUT) != 0) {
+        return;
+    }
+    if ((status == STATUS_TOO_MANY_UNACKED && count < mux->unacked_max) ||
+        (status == STATUS_NO_STREAM_SLOT && count < mux->outbound_max)) {
+        sim_fail(server->sim, "limit",
+                 "session %" PRIu64 " of %s has %" PRIu32
+                 " connections and refuses one: %s",
+                 session->number, name_of(session), count, status_text(status));
+    }
+}
+
 /* AC-07: an answer that its client can read. */
 static void refuse(struct session *session, struct socket *socket,
                    enum status status)
@@ -150,6 +171,10 @@ static void refuse(struct session *session, struct socket *socket,
     char answer[320];
 
     sim_met(session->server->sim, MET_CLIENT_REFUSED);
+    if (session->site != NO_SITE) {
+        session->server->world->sites[session->site].refused_us =
+            sim_now_us(session->server->sim);
+    }
     int length = snprintf(body, sizeof body,
                           "{\"message\":\"%s cannot be reached: %s\"}\n",
                           name_of(session), status_text(status));
@@ -186,6 +211,7 @@ static void on_accepted(void *user, struct socket *socket)
     status = agent_open(session->agent, now_ms_of(server),
                         &connection->bridge.conn, &id);
     if (status != STATUS_OK) {
+        check_limit(session, status);
         refuse(session, socket, status);
         process_release(server->process, connection);
         return;
@@ -286,14 +312,30 @@ static void listen_now(struct session *session)
         sim_fault(server->sim, FAULT_BIND_FAILS, fault_state_of(session));
         sim_say(server->sim, server->process->name,
                 "no proxy for %s: cannot bind", name_of(session));
+        enum agent_state before = agent_state(session->agent);
         agent_listen_failed(session->agent);
+        if (before == AGENT_SERVING &&
+            agent_state(session->agent) != AGENT_SERVING) {
+            sim_fail(server->sim, "sessions",
+                     "session %" PRIu64
+                     " of %s ends for want of a listener (AC-13)",
+                     session->number, name_of(session));
+        }
         return;
     }
     uint16_t port = (uint16_t)listener_address(listener);
     check_quarantine(session, port);
     acceptor_open(&session->acceptor, server, listener, on_accepted, session);
     check_only_listener(session);
-    if (!agent_listening(session->agent, port)) {
+    bool was_serving = agent_state(session->agent) == AGENT_SERVING;
+    bool is_kept = agent_listening(session->agent, port);
+    if (is_kept && !was_serving) {
+        sim_fail(server->sim, "listeners",
+                 "session %" PRIu64 " of %s has ended and is given a port "
+                 "(AC-04)",
+                 session->number, name_of(session));
+    }
+    if (!is_kept) {
         sim_met(server->sim, MET_LISTEN_LATE);
         acceptor_close(&session->acceptor);
         return;
@@ -341,13 +383,10 @@ static void see_to_listener(struct session *session)
 {
     struct server *server = session->server;
     unsigned wants = agent_wants(session->agent);
-    uint64_t now_ms = now_ms_of(server);
 
     if ((wants & AGENT_WANTS_UNLISTEN) != 0) {
         if (server->lazy_ms > 0) {
-            job_by_ms(session->listener_job,
-                      now_ms +
-                          chance_below(&server->laziness, server->lazy_ms));
+            job_by_ms(session->listener_job, server_later_ms(server));
         } else {
             unlisten(session);
             hub_step(server->hub, session->agent);
@@ -356,9 +395,7 @@ static void see_to_listener(struct session *session)
     if ((agent_wants(session->agent) & AGENT_WANTS_LISTENER) != 0 &&
         agent_listen(session->agent) == STATUS_OK) {
         if (server->lazy_ms > 0) {
-            job_by_ms(session->listener_job,
-                      now_ms +
-                          chance_below(&server->laziness, server->lazy_ms));
+            job_by_ms(session->listener_job, server_later_ms(server));
         } else {
             listen_now(session);
         }
@@ -603,6 +640,7 @@ static struct session *session_new(struct server *server,
     memcpy(session->digest, arrival->digest, sizeof session->digest);
     session->opens_left = server->opens_per_s * 1000;
     session->opens_at_ms = now_ms_of(server);
+    session->since_us = sim_now_us(server->sim);
     session->timer = job_new(&server->loop, on_timer, session);
     session->listener_job = job_new(&server->loop, on_listener_job, session);
     session->agent =
@@ -650,7 +688,9 @@ void session_admit(struct server *server, const struct arrival *arrival)
         .opens = true,
         .preface = 0x01,
         .payload_max = server->agent.link.mux.frame_payload_max,
-        .window = server->agent.link.mux.recv_window};
+        .window = server->agent.link.mux.recv_window,
+        .useless_burst = server->agent.link.mux.useless_burst,
+        .useless_per_s = server->agent.link.mux.useless_per_s};
     struct session *session = session_new(server, arrival);
 
     if (session == NULL) {

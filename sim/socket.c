@@ -12,6 +12,7 @@
 struct network {
     struct listener *listeners[ADDRESS_BUCKETS]; /* by address */
     struct chance ports;
+    uint32_t last_port;
     uint32_t fail_binds;
     uint64_t connections; /* ever made: their numbers in the hash */
 };
@@ -69,6 +70,7 @@ static struct network *network_of(struct sim *sim)
     if (*network == NULL) {
         *network = sim_alloc(sim, sizeof **network);
         (*network)->ports = chance_of(sim_seed(sim), "port", 0);
+        (*network)->last_port = ADDRESS_LOCAL_LAST;
     }
     return *network;
 }
@@ -225,12 +227,12 @@ static uint32_t free_address(struct network *network)
 {
     for (uint32_t i = 0; i < PORT_DRAWS; i++) {
         uint32_t address = (uint32_t)chance_between(
-            &network->ports, ADDRESS_LOCAL_FIRST, ADDRESS_LOCAL_LAST);
+            &network->ports, ADDRESS_LOCAL_FIRST, network->last_port);
         if (listener_at(network, address) == NULL) {
             return address;
         }
     }
-    for (uint32_t i = ADDRESS_LOCAL_FIRST; i <= ADDRESS_LOCAL_LAST; i++) {
+    for (uint32_t i = ADDRESS_LOCAL_FIRST; i <= network->last_port; i++) {
         if (listener_at(network, i) == NULL) {
             return i;
         }
@@ -357,6 +359,11 @@ uint32_t listener_count(const struct process *process)
         count++;
     }
     return count;
+}
+
+void socket_limit_ports(struct sim *sim, uint32_t count)
+{
+    network_of(sim)->last_port = ADDRESS_LOCAL_FIRST + count - 1;
 }
 
 void socket_fail_binds(struct sim *sim, uint32_t count)

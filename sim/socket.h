@@ -57,6 +57,8 @@ struct socket *listener_accept(struct listener *listener,
 void listener_close(struct listener *listener); /* what waits is reset */
 uint32_t listener_count(const struct process *process);
 
+/* The system chooses among so many ports from now on; > 0. */
+void socket_limit_ports(struct sim *sim, uint32_t count);
 /* Fault: the next count attempts to bind fail, whoever makes them. */
 void socket_fail_binds(struct sim *sim, uint32_t count);
 

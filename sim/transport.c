@@ -18,6 +18,7 @@
     16u                    /* of one burst: a socket may give little at a time \
                             */
 #define READ_MIN 2048u     /* a message that has less room left is full, */
+#define LINGER_MS 5000u    /* core/link.h's default */
 #define READ_MIN_SMALL 64u /* or this, of small ones */
 #define CONTROL_ROOM \
     (2 * (WS_HEADER_MAX + WS_CONTROL_PAYLOAD_MAX)) /* a pong and a close */
@@ -32,10 +33,23 @@ struct transport_buffer {
 
 /* ---- connections --------------------------------------------------------- */
 
+static uint64_t now_ms_of(const struct transport *transport)
+{
+    return loop_now_ms(transport->pool->loop);
+}
+
+static void note_progress(struct conn *conn, size_t length)
+{
+    if (length > 0) {
+        conn->moved_ms = now_ms_of(conn->transport);
+    }
+}
+
 void conn_init(struct conn *conn, const struct conn_ops *ops,
                struct transport *transport, uint32_t id)
 {
     *conn = (struct conn){.ops = ops, .transport = transport, .id = id};
+    note_progress(conn, 1);
 }
 
 void conn_readable(struct conn *conn)
@@ -47,6 +61,7 @@ void conn_readable(struct conn *conn)
 void conn_written(struct conn *conn, size_t length)
 {
     link_written(conn->transport->link, conn->id, length);
+    note_progress(conn, length);
     transport_wake(conn->transport);
 }
 
@@ -85,6 +100,7 @@ void transport_pool_init(struct transport_pool *pool, struct loop *loop,
                             ? 128 + (size_t)chance_size(&pool->chance, 65536)
                             : 16384;
     pool->burst_max = 4 * pool->message_max + 65536;
+    pool->linger_ms = LINGER_MS;
 }
 
 static void release_buffer(struct transport_pool *pool,
@@ -146,11 +162,6 @@ static uint8_t *input_of(struct transport_pool *pool)
 }
 
 /* ---- hanging up ---------------------------------------------------------- */
-
-static uint64_t now_ms_of(const struct transport *transport)
-{
-    return loop_now_ms(transport->pool->loop);
-}
 
 void transport_wake(struct transport *transport)
 {
@@ -284,6 +295,7 @@ static void take_payload(struct transport *transport, struct span payload)
     struct link *link = transport->link;
     struct link_event event;
     struct conn *conn;
+    size_t written;
 
     while (link_receive(link, now_ms_of(transport), &payload, &event)) {
         switch (event.kind) {
@@ -296,7 +308,9 @@ static void take_payload(struct transport *transport, struct span payload)
             break;
         case LINK_DATA:
             conn = event.user;
-            link_written(link, event.conn, conn->ops->write(conn, event.data));
+            written = conn->ops->write(conn, event.data);
+            note_progress(conn, written);
+            link_written(link, event.conn, written);
             break;
         }
     }
@@ -368,6 +382,7 @@ static size_t read_conn(struct transport *transport,
     REQUIRE(length <= capacity && (length > 0 || result != CONN_MORE));
     if (length > 0) {
         size = link_emit_data(link, read->conn, frame, length);
+        note_progress(conn, length);
     }
     switch (result) {
     case CONN_MORE:
@@ -514,6 +529,26 @@ static void send_messages(struct transport *transport)
 
 /* ---- the burst ----------------------------------------------------------- */
 
+/* Of a session that lives, only who stands still is given up on (T13), and
+ * never a client of the server that reads slowly what an agent has said (T11).
+ */
+static void judge_patience(const struct transport *transport,
+                           const struct conn *conn)
+{
+    const struct transport_pool *pool = transport->pool;
+    uint64_t still_ms = now_ms_of(transport) - conn->moved_ms;
+    bool is_slow_client = transport->ws.role == WS_SERVER &&
+                          link_unwritten(transport->link, conn->id) > 0;
+
+    if (link_status(transport->link) == STATUS_OK &&
+        (still_ms < pool->linger_ms || is_slow_client)) {
+        sim_fail(pool->loop->sim, "patience",
+                 "%s gives up a connection that %s (L-03)", pool->process->name,
+                 is_slow_client ? "has all of its answer to read yet"
+                                : "moved not long ago");
+    }
+}
+
 static void tell_changes(struct transport *transport)
 {
     struct link_change change;
@@ -522,6 +557,7 @@ static void tell_changes(struct transport *transport)
         struct conn *conn = change.user;
         if (change.status == STATUS_NOBODY_READS) {
             sim_met(transport->pool->loop->sim, MET_NOBODY_READS);
+            judge_patience(transport, conn);
         }
         conn->ops->change(conn, change.wants, change.status);
     }
@@ -529,7 +565,13 @@ static void tell_changes(struct transport *transport)
 
 static void move_on(struct transport *transport)
 {
+    if (transport->phase == OPEN && !wants_output(transport) &&
+        link_status(transport->link) == STATUS_OK) {
+        legal_is_quiet(transport->legal);
+    }
     if (transport->phase == CLOSING && !wants_output(transport)) {
+        legal_goes(transport->legal,
+                   status_go_away(link_status(transport->link)) != 0);
         socket_finish(transport->socket);
         transport->phase = LINGERING;
     }

@@ -55,7 +55,8 @@ struct conn_ops {
 struct conn { /* in the link, user is this */
     const struct conn_ops *ops;
     struct transport *transport;
-    uint32_t id; /* of the link */
+    uint32_t id;       /* of the link */
+    uint64_t moved_ms; /* bytes went either way */
 };
 
 void conn_init(struct conn *conn, const struct conn_ops *ops,
@@ -75,6 +76,7 @@ struct transport_pool { /* memory of the world; read-only */
     struct chance chance; /* masks */
     size_t message_max;   /* payload of a message: 64.. */
     size_t burst_max;     /* bytes made in one turn */
+    uint64_t linger_ms;   /* yours to set: of its links; default 5000 */
     struct transport_buffer *spare;
     uint8_t *input;
     struct legal *legals;

@@ -501,7 +501,8 @@ static void draw_path(struct chance *chance, uint64_t bytes, struct path *path)
         path->dead_us = SIM_S + chance_size(chance, 1000 * SIM_S);
     }
     /* enough for the distance, and never seconds of it */
-    least = 2048 + bytes / 20 * (path->latency_us + path->jitter_us) / SIM_S;
+    least = 2048 +
+            (20000 + bytes / 20) * (path->latency_us + path->jitter_us) / SIM_S;
     most = path->rate > 0 ? path->rate / 2 + least : UINT32_MAX;
     path->buffer = path->buffer < least ? (uint32_t)least : path->buffer;
     path->buffer = path->buffer > most ? (uint32_t)most : path->buffer;

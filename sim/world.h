@@ -45,6 +45,7 @@ struct site {
     struct socket *link; /* the agent's end of its newest connection to the
                             server, for link faults; NULL: none */
     uint64_t cut_link;   /* number of a link that is cut or to be; 0: none */
+    uint64_t refused_us; /* when its proxy last refused a client in words */
 };
 
 struct world {

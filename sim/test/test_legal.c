@@ -415,6 +415,101 @@ static void a_frame_after_failure(struct pen *pen)
     say(pen);
 }
 
+static void a_stream_whose_credit_overflows(struct pen *pen)
+{
+    open_stream(pen, 2);
+    frame(pen, WINDOW, 0, 2, UINT32_MAX);
+    hear(pen);
+    data(pen, 2, "more");
+    say(pen);
+}
+
+static void a_stream_that_nobody_answers(struct pen *pen)
+{
+    frame(pen, WINDOW, SYN, 1, 0);
+    frame(pen, WINDOW, SYN | RST, 3, 0); /* wants no answer */
+    hear(pen);
+    frame(pen, WINDOW, RST, 1, 0);
+    say(pen);
+    legal_is_quiet(pen->legal);
+    frame(pen, WINDOW, SYN, 5, 0);
+    hear(pen);
+    legal_is_quiet(pen->legal);
+}
+
+static void an_end_that_does_not_say_why(struct pen *pen)
+{
+    speak(pen, CLOSE, false, true);
+    legal_goes(pen->legal, false);
+    legal_goes(pen->legal, true);
+}
+
+static void an_end_without_a_close(struct pen *pen)
+{
+    frame(pen, GO_AWAY, 0, 0, 1);
+    say(pen);
+    legal_goes(pen->legal, true);
+}
+
+/* ---- who is lost --------------------------------------------------------- */
+
+static void a_word_on_stream_0(struct pen *pen)
+{
+    frame(pen, WINDOW, 0, 0, 1);
+    hear(pen);
+}
+
+static void a_go_away_on_a_stream(struct pen *pen)
+{
+    frame(pen, GO_AWAY, 0, 2, 0);
+    hear(pen);
+}
+
+static void more_data_than_was_ever_granted(struct pen *pen)
+{
+    frame(pen, DATA, 0, 100, 262145);
+    hear(pen);
+}
+
+static void a_syn_of_our_parity(struct pen *pen)
+{
+    frame(pen, WINDOW, SYN, 2, 0);
+    hear(pen);
+}
+
+static void a_frame_of_version_1(struct pen *pen)
+{
+    const uint8_t header[12] = {1};
+
+    put(pen, header, sizeof header);
+    hear(pen);
+}
+
+static void ping_often(struct pen *pen, uint32_t times)
+{
+    for (uint32_t i = 0; i < times; i++) {
+        frame(pen, PING, SYN, 0, i);
+        hear(pen);
+    }
+}
+
+static void a_ping_too_many(struct pen *pen)
+{
+    ping_often(pen, 11); /* of a budget of 10 */
+}
+
+static void as_many_pings_as_are_allowed(struct pen *pen)
+{
+    ping_often(pen, 10);
+}
+
+static void a_frame_of_a_stream_that_is_over(struct pen *pen)
+{
+    frame(pen, WINDOW, 0, 100, 1);
+    frame(pen, DATA, 0, 102, 0);
+    hear(pen);
+}
+
 /* ---- running them -------------------------------------------------------- */
 
 struct play {
@@ -422,10 +517,16 @@ struct play {
     void (*script)(struct pen *pen);
 };
 
+static bool *loses; /* where it goes whether the peer is lost; or NULL */
+
 static void run_script(void *user)
 {
     struct play *play = user;
+
     play->script(&play->pen);
+    if (loses != NULL) {
+        *loses = legal_is_lost(play->pen.legal);
+    }
 }
 
 static bool passes(void (*script)(struct pen *pen), struct sim_failure *failure)
@@ -435,6 +536,8 @@ static bool passes(void (*script)(struct pen *pen), struct sim_failure *failure)
                                   .is_server = true,
                                   .opens = true,
                                   .preface = 0x01,
+                                  .useless_burst = 10,
+                                  .useless_per_s = 1,
                                   .payload_max = 16384,
                                   .window = 262144};
     static struct play play;
@@ -494,7 +597,11 @@ static void what_is_legal_passes(void **state)
     X(pongs_out_of_order, "nobody asked")                    \
     X(a_second_go_away, "a second go-away")                  \
     X(a_stream_after_go_away, "after its go-away")           \
-    X(a_frame_after_failure, "after it said that it failed")
+    X(a_frame_after_failure, "after it said that it failed") \
+    X(a_stream_whose_credit_overflows, "has passed 2^32-1")  \
+    X(a_stream_that_nobody_answers, "answered 1 of 2")       \
+    X(an_end_that_does_not_say_why, "does not say so")       \
+    X(an_end_without_a_close, "without a close frame")
 
 static void what_is_not_is_seen(void **state)
 {
@@ -520,9 +627,36 @@ static void what_is_not_is_seen(void **state)
     }
 }
 
+static bool is_lost_by(void (*script)(struct pen *pen))
+{
+    struct sim_failure failure = {.step = 0};
+    bool lost = false;
+
+    loses = &lost;
+    if (!passes(script, &failure)) {
+        fail_msg("%s", failure.message);
+    }
+    loses = NULL;
+    return lost;
+}
+
+static void a_peer_is_lost_by_what_no_state_excuses(void **state)
+{
+    (void)state;
+    assert_true(is_lost_by(a_word_on_stream_0));
+    assert_true(is_lost_by(a_go_away_on_a_stream));
+    assert_true(is_lost_by(more_data_than_was_ever_granted));
+    assert_true(is_lost_by(a_syn_of_our_parity));
+    assert_true(is_lost_by(a_frame_of_version_1));
+    assert_true(is_lost_by(a_ping_too_many));
+    assert_false(is_lost_by(as_many_pings_as_are_allowed));
+    assert_false(is_lost_by(a_frame_of_a_stream_that_is_over));
+}
+
 static const struct CMUnitTest tests[] = {
     REQ("Q-04,L-07", what_is_legal_passes),
     REQ("Q-04,AC-06", what_is_not_is_seen),
+    REQ("Q-04,Y-01", a_peer_is_lost_by_what_no_state_excuses),
 };
 
 RUN(tests)

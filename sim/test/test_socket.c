@@ -322,6 +322,26 @@ static void binds_fail_as_often_as_they_are_told_to(void **state)
     rig_free(&rig);
 }
 
+static void the_system_chooses_among_as_many_ports_as_it_has(void **state)
+{
+    (void)state;
+    struct listener *listeners[2];
+    struct rig rig;
+
+    rig_init(&rig);
+    socket_limit_ports(rig.sim, 2);
+    for (size_t i = 0; i < 2; i++) {
+        listeners[i] = listener_open(&rig.near, 0, 1, listener_ready, &rig);
+        assert_non_null(listeners[i]);
+        assert_in_range(listener_address(listeners[i]), ADDRESS_LOCAL_FIRST,
+                        ADDRESS_LOCAL_FIRST + 1);
+    }
+    assert_null(listener_open(&rig.near, 0, 1, listener_ready, &rig));
+    listener_close(listeners[0]);
+    listener_close(listeners[1]);
+    rig_free(&rig);
+}
+
 /* ---- bytes --------------------------------------------------------------- */
 
 static void bytes_come_whole_and_in_order(void **state)
@@ -749,6 +769,7 @@ static const struct CMUnitTest tests[] = {
     REQ("Q-04", a_backlog_that_stays_full_fails_a_client),
     REQ("Q-04", descriptors_run_out),
     REQ("Q-04", binds_fail_as_often_as_they_are_told_to),
+    REQ("Q-04,L-10", the_system_chooses_among_as_many_ports_as_it_has),
     REQ("Q-04", bytes_come_whole_and_in_order),
     REQ("Q-04", bytes_take_their_time),
     REQ("Q-04", a_full_buffer_stops_the_sender_until_it_is_told),

@@ -184,6 +184,49 @@ static const struct story stories[] = {
     "[    2020] client 0  GET /_ping: 200, 2 bytes, whole\n"
     "[    4020] client 1  HEAD /_ping: 200, 0 bytes, whole\n"
     "[    9000] world     healed\n"),
+    /* The word is on the disk before the server dies of something else. */
+    STORY("K-03,AC-16",
+    a_key_that_was_revoked_is_so_after_a_crash,
+    "phase-ms 20000\n"
+    "0 agent-start 0 own\n"
+    "1000 revoke 0\n"
+    "1000 server-crash exits 2000\n"
+    "15000 ask 0 site\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      30] agent 0   connected as session 1\n"
+    "[      30] server    proxy of agent 0 on 56715\n"
+    "[      40] agent 0   connected\n"
+    "[    1000] operator  revokes agent 0\n"
+    "[    1000] server    proxy of agent 0 closed\n"
+    "[    1000] server    crashes with 1 sessions\n"
+    "[    1010] agent 0   lost its session: the peer closed the connection\n"
+    "[    3000] server    started\n"
+    "[    4842] agent 0   cannot connect: 401\n"
+    "[   15000] operator  asks for the list of agent 0: 502\n"
+    "[   15037] agent 0   cannot connect: 401\n"
+    "[   20000] world     healed\n"),
+    /* Its sessions and listeners go with it, and come back by themselves. */
+    STORY("K-03,AC-14,L-04",
+    a_server_whose_host_is_gone_is_found_by_its_agent,
+    "phase-ms 40000\n"
+    "0 agent-start 0 own\n"
+    "1000 client 0 logs 500000\n"
+    "1020 server-crash vanishes 5000\n"
+    "35000 client 0 list 100\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      30] agent 0   connected as session 1\n"
+    "[      30] server    proxy of agent 0 on 56715\n"
+    "[      40] agent 0   connected\n"
+    "[    1020] server    crashes with 1 sessions\n"
+    "[    6020] server    started\n"
+    "[   17010] agent 0   lost its session: the peer is silent\n"
+    "[   20832] agent 0   connected as session 2\n"
+    "[   20832] server    proxy of agent 0 on 56715\n"
+    "[   20842] agent 0   connected\n"
+    "[   35020] client 1  GET /containers/json: 200, 7 bytes, whole\n"
+    "[   40000] world     healed\n"),
 };
 /* clang-format on */
 STORIES(stories)

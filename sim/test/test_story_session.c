@@ -237,6 +237,157 @@ static const struct story stories[] = {
     "[    6040] agent 0   connected\n"
     "[    8020] client 0  HEAD /_ping: 200, 0 bytes, whole\n"
     "[    9000] world     healed\n"),
+    /* In this order, whatever else is missing. */
+    STORY("AC-09,AC-10,AC-11,H-01",
+    what_cannot_be_asked_is_refused_in_order,
+    "phase-ms 3000\n"
+    "500 ask 0 unknown\n"
+    "600 ask 0 nothing\n"
+    "700 ask 0 unconfigured\n"
+    "800 ask 0 no-agent\n"
+    "900 ask 0 empty-agent\n"
+    "1000 ask 0 site\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[     500] operator  asks for the list of agent 0: 404\n"
+    "[     600] operator  asks for the list of agent 0: 503\n"
+    "[     700] operator  asks for the list of agent 0: 503\n"
+    "[     800] operator  asks for the list of agent 0: 400\n"
+    "[     900] operator  asks for the list of agent 0: 400\n"
+    "[    1000] operator  asks for the list of agent 0: 502\n"
+    "[    3000] world     healed\n"),
+    /* This server binds late. The session is gone by then, and its port. */
+    STORY("AC-04,AC-14",
+    a_start_that_loses_against_the_end_leaves_no_listener,
+    "seed 9\n"
+    "phase-ms 3000\n"
+    "0 agent-start 0 own\n"
+    "300 agent-kill 0 exits 0\n"
+    "380 ask 0 site\n"
+    "1000 ask 0 site\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      40] agent 0   connected\n"
+    "[     230] agent 0   connected as session 1\n"
+    "[     300] agent 0   killed\n"
+    "[     380] operator  asks for the list of agent 0: 502\n"
+    "[     405] agent 0   session 1 ended: the peer closed the connection\n"
+    "[    1000] operator  asks for the list of agent 0: 502\n"
+    "[    3000] world     healed\n"),
+    /* This server closes late. One proxy after the other, never two. */
+    STORY("AC-15",
+    a_successor_waits_for_the_old_listener,
+    "seed 9\n"
+    "phase-ms 1500\n"
+    "0 agent-start 0 own\n"
+    "1000 agent-twice 0\n"
+    "1150 ask 0 site\n"
+    "1490 ask 0 site\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      40] agent 0   connected\n"
+    "[     230] agent 0   connected as session 1\n"
+    "[     405] server    proxy of agent 0 on 36721\n"
+    "[    1040] agent 0b  connected\n"
+    "[    1104] agent 0   connected as session 2\n"
+    "[    1150] operator  asks for the list of agent 0: 502\n"
+    "[    1260] server    proxy of agent 0 closed\n"
+    "[    1270] agent 0   lost its session: the peer closed the WebSocket\n"
+    "[    1280] agent 0   session 1 ended: a newer session of this agent "
+    "took over\n"
+    "[    1452] agent 0   connected\n"
+    "[    1462] server    proxy of agent 0 on 36721\n"
+    "[    1490] operator  asks for the list of agent 0: 200\n"
+    "[    1500] agent 0   connected as session 3\n"
+    "[    1500] world     healed\n"),
+    /* The old one dies by itself meanwhile; the successor serves. */
+    STORY("AC-15",
+    a_predecessor_that_dies_hands_over_all_the_same,
+    "seed 9\n"
+    "phase-ms 1500\n"
+    "0 agent-start 0 own\n"
+    "1000 agent-twice 0\n"
+    "1120 agent-kill 0 exits 0\n"
+    "1150 ask 0 site\n"
+    "1400 client 0 list 100\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      40] agent 0   connected\n"
+    "[     230] agent 0   connected as session 1\n"
+    "[     405] server    proxy of agent 0 on 36721\n"
+    "[    1040] agent 0b  connected\n"
+    "[    1104] agent 0   connected as session 2\n"
+    "[    1120] agent 0   killed\n"
+    "[    1150] operator  asks for the list of agent 0: 502\n"
+    "[    1188] server    proxy of agent 0 closed\n"
+    "[    1188] agent 0   session 1 ended: a newer session of this agent "
+    "took over\n"
+    "[    1274] server    proxy of agent 0 on 36721\n"
+    "[    1420] client 0  GET /containers/json: 200, 98 bytes, whole\n"
+    "[    1500] world     healed\n"),
+    /* Session 3 waits for the listener of session 2, and is gone by then. */
+    STORY("AC-14,AC-15",
+    a_session_that_dies_while_it_waits_leaves_nothing,
+    "seed 9\n"
+    "phase-ms 5000\n"
+    "0 agent-start 0 own\n"
+    "1000 agent-twice 0\n"
+    "1550 agent-kill 0 exits 0\n"
+    "1900 ask 0 site\n"
+    "4500 ask 0 site\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      40] agent 0   connected\n"
+    "[     230] agent 0   connected as session 1\n"
+    "[     405] server    proxy of agent 0 on 36721\n"
+    "[    1040] agent 0b  connected\n"
+    "[    1104] agent 0   connected as session 2\n"
+    "[    1260] server    proxy of agent 0 closed\n"
+    "[    1270] agent 0   lost its session: the peer closed the WebSocket\n"
+    "[    1280] agent 0   session 1 ended: a newer session of this agent "
+    "took over\n"
+    "[    1452] agent 0   connected\n"
+    "[    1462] server    proxy of agent 0 on 36721\n"
+    "[    1500] agent 0   connected as session 3\n"
+    "[    1550] agent 0   killed\n"
+    "[    1560] agent 0   session 3 ended: the peer closed the connection\n"
+    "[    1586] server    proxy of agent 0 closed\n"
+    "[    1596] agent 0b  lost its session: the peer closed the WebSocket\n"
+    "[    1606] agent 0   session 2 ended: a newer session of this agent "
+    "took over\n"
+    "[    1778] agent 0b  connected\n"
+    "[    1887] agent 0   connected as session 4\n"
+    "[    1900] operator  asks for the list of agent 0: 502\n"
+    "[    2070] server    proxy of agent 0 on 36721\n"
+    "[    3832] agent 0b  killed\n"
+    "[    3861] server    proxy of agent 0 closed\n"
+    "[    3861] agent 0   session 4 ended: the peer closed the connection\n"
+    "[    4500] operator  asks for the list of agent 0: 502\n"
+    "[    5000] world     healed\n"),
+    /* Who is served is served to the end; who comes is told why. */
+    STORY("AC-07,L-06",
+    an_agent_that_takes_its_leave_takes_no_new_client,
+    "phase-ms 20000\n"
+    "0 agent-start 0 own-all\n"
+    "1000 client 0 slow 500000\n"
+    "1100 agent-stop 0\n"
+    "1200 client 0 ping 0\n"
+    "1300 ask 0 site\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      30] agent 0   connected as session 1\n"
+    "[      30] server    proxy of agent 0 on 56715\n"
+    "[      40] agent 0   connected\n"
+    "[    1100] agent 0   stops\n"
+    "[    1200] client 1  HEAD /_ping: status 503 after 189 bytes\n"
+    "[    1300] operator  asks for the list of agent 0: 200\n"
+    "[    1300] client 2  GET /containers/json: status 503 after 189 bytes\n"
+    "[    7608] client 0  GET /images/web/get: 200, 500000 bytes, whole\n"
+    "[    7828] server    proxy of agent 0 closed\n"
+    "[    7838] agent 0   lost its session: the peer closed the WebSocket\n"
+    "[    7838] agent 0   exits\n"
+    "[    7848] agent 0   session 1 ended: the peer took its leave\n"
+    "[   20000] world     healed\n"),
 };
 /* clang-format on */
 STORIES(stories)

@@ -54,10 +54,9 @@ static const struct story stories[] = {
     "[      30] server    proxy of agent 0 on 56715\n"
     "[      40] agent 0   connected as session 1\n"
     "[     900] engine 0  resets\n"
-    "[    1020] client 0  GET /images/web/get: reset after 39369 bytes\n"
+    "[    1020] client 0  GET /images/web/get: reset after 48 bytes\n"
     "[    2900] engine 0  good again\n"
-    "[    4020] client 1  GET /containers/web/json: 200, 100000 bytes, "
-    "whole\n"
+    "[    4020] client 1  GET /containers/web/json: 200, 100000 bytes, whole\n"
     "[    8000] world     healed\n"),
     /* And the next one is served. */
     STORY("L-04,T15",
@@ -91,8 +90,7 @@ static const struct story stories[] = {
     "[      30] agent 0   connected as session 1\n"
     "[      30] server    proxy of agent 0 on 56715\n"
     "[      40] agent 0   connected\n"
-    "[    1020] client 0  stops reading\n"
-    "[    1180] client 0  GET /images/web/get: 200, 2000000 bytes, whole\n"
+    "[    1060] client 0  stops reading\n"
     "[    2020] client 1  GET /_ping: 200, 2 bytes, whole\n"
     "[    2520] client 2  HEAD /_ping: 200, 0 bytes, whole\n"
     "[    3020] client 3  HEAD /_ping: 200, 0 bytes, whole\n"
@@ -126,8 +124,7 @@ static const struct story stories[] = {
     "[      30] agent 0   connected as session 1\n"
     "[      30] server    proxy of agent 0 on 56715\n"
     "[      40] agent 0   connected\n"
-    "[    1020] client 0  GET /images/web/get: 403, 162 bytes, whole\n"
-    "[    1040] client 0  GET /_ping: 200, 2 bytes, whole\n"
+    "[    1020] client 0  POST /containers/web/attach: 403, 170 bytes, whole\n"
     "[    2020] client 1  GET /containers/json: 200, 100 bytes, whole\n"
     "[    3020] client 2  garbage: status 400 after 183 bytes\n"
     "[    4000] world     healed\n"),
@@ -146,6 +143,56 @@ static const struct story stories[] = {
     "[    1000] client 0  resets after 0 bytes\n"
     "[    2012] client 1  vanishes after 0 bytes\n"
     "[   90000] world     healed\n"),
+    /* Header and body are two messages, and bodies are fragmented. */
+    STORY("AC-06,L-07",
+    an_agent_of_the_field_carries_any_bytes,
+    "phase-ms 9000\n"
+    "0 agent-start 0 go-raw\n"
+    "1000 client 0 get 100000\n"
+    "2000 client 0 attach 50000\n"
+    "3000 client 0 garbage 0\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      30] agent 0   connected as session 1\n"
+    "[      30] server    proxy of agent 0 on 56715\n"
+    "[      40] agent 0   connected as session 1\n"
+    "[    1020] client 0  GET /images/web/get: 200, 100000 bytes, whole\n"
+    "[    2061] client 1  POST /containers/web/attach: 50000 bytes, FIN\n"
+    "[    3020] client 2  garbage: status 400 after 100 bytes\n"
+    "[    9000] world     healed\n"),
+    /* The second is never answered: it says so with Connection: close. */
+    STORY("AC-06,PO-01",
+    an_agent_of_the_field_serves_one_request_a_connection,
+    "phase-ms 9000\n"
+    "0 agent-start 0 go\n"
+    "1000 client 0 get 100000\n"
+    "2000 client 0 pipelined 1000\n"
+    "3000 client 0 list 1000\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      30] agent 0   connected as session 1\n"
+    "[      30] server    proxy of agent 0 on 56715\n"
+    "[      40] agent 0   connected as session 1\n"
+    "[    1020] client 0  GET /images/web/get: 403, 0 bytes, whole\n"
+    "[    2020] client 1  GET /_ping: 200, 2 bytes, whole\n"
+    "[    3020] client 2  GET /containers/json: 200, 1 bytes, whole\n"
+    "[    9000] world     healed\n"),
+    /* Both ends have said their last word, and it stops reading for a while. */
+    STORY("L-03,T11",
+    a_client_behind_a_finished_answer_is_waited_for,
+    "seed 9\n"
+    "phase-ms 60000\n"
+    "0 agent-start 0 own-all\n"
+    "1000 client 0 stalls 2000000\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      40] agent 0   connected\n"
+    "[     230] agent 0   connected as session 1\n"
+    "[     405] server    proxy of agent 0 on 36721\n"
+    "[    1020] client 0  stops reading\n"
+    "[    1288] client 0  GET /containers/web/json: 200, 2000000 bytes, "
+    "whole\n"
+    "[   60000] world     healed\n"),
 };
 /* clang-format on */
 STORIES(stories)
