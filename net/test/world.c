@@ -127,6 +127,7 @@ static struct world *start_empty(const struct world_options *options)
     world->descriptors = open_descriptors();
     world->random = 1;
     world->relay[0] = world->relay[1] = -1;
+    world->may_pass[0] = world->may_pass[1] = SIZE_MAX;
     world->loop = loop_create();
     world->spills =
         spill_pool_create(options->budget == 0 ? 16 << 20 : options->budget);
@@ -236,17 +237,25 @@ void world_stop(struct world *world)
     free(world);
 }
 
-static void relay(struct world *world, int from, int to)
+static void relay(struct world *world, int direction)
 {
+    int from = world->relay[direction], to = world->relay[!direction];
+    size_t left = world->may_pass[direction] - world->passed[direction];
     uint8_t bytes[4096];
     size_t cut = world->options.cut;
     ssize_t n;
 
+    if (left == 0) {
+        return;
+    }
+
     world->random = world->random * 1664525u + 1013904223u;
     cut = 1 + (world->random >> 8) % (cut < sizeof bytes ? cut : sizeof bytes);
-    n = recv(from, bytes, cut, 0);
+    n = recv(from, bytes, cut < left ? cut : left, 0);
     if (n > 0) {
-        assert_int_equal(send(to, bytes, (size_t)n, MSG_NOSIGNAL), n);
+        world->passed[direction] += (size_t)n;
+        ssize_t sent = send(to, bytes, (size_t)n, MSG_NOSIGNAL);
+        assert_true(sent == n || errno == EPIPE || errno == ECONNRESET);
     } else if (n == 0) {
         shutdown(to, SHUT_WR);
     }
@@ -256,8 +265,23 @@ void world_turn(struct world *world)
 {
     loop_run_once(world->loop, 0);
     if (world->relay[0] >= 0) {
-        relay(world, world->relay[0], world->relay[1]);
-        relay(world, world->relay[1], world->relay[0]);
+        relay(world, 0);
+        relay(world, 1);
+    }
+}
+
+void world_cut(struct world *world, bool ends, bool resets)
+{
+    for (int i = 0; i < 2; i++) {
+        world->may_pass[i] = world->passed[i];
+        if (resets) {
+            socket_reset(world->relay[i]);
+        } else if (ends) {
+            close(world->relay[i]);
+        }
+        if (ends || resets) {
+            world->relay[i] = -1;
+        }
     }
 }
 

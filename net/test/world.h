@@ -39,7 +39,8 @@ struct world {
     struct spill_pool *spills;
     struct transport_pool *pool;
     struct side server, agent;
-    int relay[2]; /* -1: none */
+    int relay[2];                  /* -1: none */
+    size_t passed[2], may_pass[2]; /* bytes from the agent, from the server */
     uint32_t random;
     char dir[32], path[64];
     int engine_listener;
@@ -58,6 +59,10 @@ struct world *world_start_raw(const struct world_options *options,
                               struct span early, int *raw);
 /* Closes what is open, checks that nothing is left. */
 void world_stop(struct world *world);
+
+/* The relay passes no more: it closes with an end of file, with a reset, or
+ * with neither just stops. */
+void world_cut(struct world *world, bool ends, bool resets);
 
 /* One turn that does not wait, the relay included. */
 void world_turn(struct world *world);
