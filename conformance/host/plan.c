@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "conformance/host/payload.h"
 #include "core/wire.h"
@@ -27,6 +28,7 @@ const struct plan_script plan_scripts[PLAN_KINDS] = {
                           .asks = true,
                           .cut = PLAN_CUT_WRITTEN},
     [PLAN_BROKEN] = {.name = "broken", .breaks = true},
+    [PLAN_CALM] = {.name = "calm", .echoes = true, .waits = true},
     [PLAN_OPEN_ECHO] = {.name = "open-echo", .theirs = true, .echoes = true},
     [PLAN_OPEN_SLOW] = {.name = "open-slow",
                         .theirs = true,
@@ -140,6 +142,8 @@ static unsigned make_batch(struct maker *maker, struct plan *plans,
     uint64_t pattern = draw_body(maker, kind);
     if (kind == PLAN_OPEN_ABORT)
         pattern = draw_size(maker, WINDOW / 2, maker->config->body_max);
+    if (pattern < maker->config->their_least)
+        pattern = maker->config->their_least;
     for (unsigned i = 0; i < count; i++) {
         plans[i].kind = kind;
         plans[i].pattern = pattern;
@@ -227,9 +231,19 @@ void plan_report_command(const struct plan_config *config,
     snprintf(line, PLAN_LINE_MAX, "report %s\n", label(config, plan, room));
 }
 
-void plan_simplify(struct plan *plan)
+enum plan_kind plan_find(const char *name, size_t length)
 {
-    plan->kind = PLAN_ECHO;
+    unsigned kind = 0;
+    while (kind < PLAN_KINDS &&
+           (strlen(plan_scripts[kind].name) != length ||
+            memcmp(plan_scripts[kind].name, name, length) != 0))
+        kind++;
+    return (enum plan_kind)kind;
+}
+
+void plan_simplify(const struct plan_config *config, struct plan *plan)
+{
+    plan->kind = config->without[PLAN_ECHO] ? PLAN_CALM : PLAN_ECHO;
     plan->pattern = 0;
     plan->left = 0;
 }

@@ -22,6 +22,8 @@ enum plan_kind {
     PLAN_ABORT,       /* an echo that we reset in the middle */
     PLAN_ABORT_WATCH, /* the same; they say how it ended */
     PLAN_BROKEN,      /* they reset while we write */
+    PLAN_CALM,        /* an echo that we finish when all of it came back; only
+                         in place of another */
     /* that they open; they write first, then echo */
     PLAN_OPEN_ECHO,
     PLAN_OPEN_SLOW,
@@ -49,6 +51,7 @@ struct plan_script {
     enum plan_cut cut;
     bool theirs; /* they open it */
     bool echoes; /* our body comes back, behind the pattern */
+    bool waits;  /* we finish when all that is to come has come */
     bool last;   /* we write when they have finished */
     bool breaks; /* they reset it */
     bool asks;   /* for a report */
@@ -70,9 +73,14 @@ struct plan {
 struct plan_config {
     uint64_t seed;
     unsigned streams;
-    uint64_t body_max; /* bytes, at least PLAN_BODY_MIN */
-    bool commands;     /* false: the peer does nothing but echo */
+    uint64_t body_max;        /* bytes, at least PLAN_BODY_MIN */
+    uint64_t their_least;     /* bytes that they write on a stream of theirs */
+    bool commands;            /* false: the peer does nothing but echo */
+    bool without[PLAN_KINDS]; /* an echo instead, and a calm one of that */
 };
+
+/* PLAN_KINDS: there is none of that name. */
+enum plan_kind plan_find(const char *name, size_t length);
 
 /* plans: room for config->streams. Streams that they open come in batches, one
  * behind the other; all else is in no order. */
@@ -87,7 +95,7 @@ void plan_open_command(const struct plan_config *config,
 void plan_report_command(const struct plan_config *config,
                          const struct plan *plan, char line[PLAN_LINE_MAX]);
 
-/* The same stream for a peer that knows no such command: an echo of ours. */
-void plan_simplify(struct plan *plan);
+/* The same stream for a peer that cannot do that: an echo of ours. */
+void plan_simplify(const struct plan_config *config, struct plan *plan);
 
 #endif

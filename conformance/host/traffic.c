@@ -24,6 +24,7 @@ void traffic_create(struct traffic *traffic, const struct plan_config *config,
         fprintf(stderr, "out of memory\n");
         exit(1);
     }
+    memcpy(traffic->run.unsupported, config->without, sizeof config->without);
     plan_make(config, plans);
     for (unsigned i = 0; i < config->streams; i++)
         traffic->transfers[i].plan = plans[i];
@@ -295,6 +296,11 @@ void traffic_print(const struct traffic *traffic, FILE *file)
 void traffic_print_unfinished(const struct traffic *traffic, FILE *file)
 {
     unsigned printed = 0;
+    if (traffic->batch.count > 0)
+        fprintf(file,
+                "  their streams from %u on: %u of %u came, answer '%s'\n",
+                traffic->batch.first, traffic->batch.offered,
+                traffic->batch.count, traffic->batch.ask.answer);
     for (unsigned i = 0; i < traffic->run.config->streams; i++) {
         char text[TRANSFER_WRONG_MAX];
         if (!is_begun(&traffic->transfers[i]) || printed++ >= UNFINISHED_MAX)

@@ -39,6 +39,7 @@ struct settings {
     struct plan_config plan;
     unsigned jobs;
     uint64_t timeout_ms;
+    const char *without; /* or NULL */
 };
 
 struct connection {
@@ -241,10 +242,13 @@ static void say_how_to_repeat(const struct settings *settings)
 {
     fprintf(stderr,
             "again: yamux-traffic --connect %s --role %s --mode %s --streams "
-            "%u --seed %" PRIu64 " --max-bytes %" PRIu64 " --jobs %u\n",
+            "%u --seed %" PRIu64 " --max-bytes %" PRIu64 " --jobs %u%s%s%s\n",
             settings->address, settings->client ? "client" : "server",
             settings->plan.commands ? "app" : "echo", settings->plan.streams,
-            settings->plan.seed, settings->plan.body_max, settings->jobs);
+            settings->plan.seed, settings->plan.body_max, settings->jobs,
+            settings->without == NULL ? "" : " --without ",
+            settings->without == NULL ? "" : settings->without,
+            settings->plan.their_least > 0 ? " --lazy" : "");
 }
 
 static enum outcome judge(const struct settings *settings,
@@ -298,7 +302,8 @@ static enum outcome run(const struct settings *settings)
 static const char usage[] =
     "usage: yamux-traffic --connect ADDRESS [--role client|server]\n"
     "    [--mode app|echo] [--streams N] [--seed N] [--max-bytes N]\n"
-    "    [--jobs N] [--timeout SECONDS]\n"
+    "    [--jobs N] [--timeout SECONDS] [--without KIND,...]\n"
+    "    [--lazy]\n"
     "Runs many streams at once between this project's engine and a peer, and\n"
     "compares every byte. ADDRESS: tcp://HOST:PORT or unix:///PATH.\n"
     "  --role       ours; the default is client\n"
@@ -308,6 +313,12 @@ static const char usage[] =
     "  --max-bytes  of one stream, one way; from 1048576, 8388608\n"
     "  --jobs       streams at one time, 10..250, 64\n"
     "  --timeout    1..3600, 120\n"
+    "  --without    kinds of streams, as the table that is printed names "
+    "them;\n"
+    "               an echo comes instead, and in place of echo a calm one,\n"
+    "               which finishes when all that it sent has come back\n"
+    "  --lazy       the peer tells of a stream only with its first byte: each\n"
+    "               of its streams has one\n"
     "Exit status: 0 all equal, 1 not so, 2 usage, 3 the peer is unreachable.\n";
 
 static bool take_number(const char *word, uint64_t least, uint64_t most,
@@ -325,6 +336,20 @@ static bool take_choice(const char *word, const char *yes, const char *no,
 {
     *chosen = strcmp(word, yes) == 0;
     return *chosen || strcmp(word, no) == 0;
+}
+
+static bool take_kinds(const char *word, bool kinds[PLAN_KINDS])
+{
+    for (;;) {
+        size_t length = strcspn(word, ",");
+        enum plan_kind kind = plan_find(word, length);
+        if (kind == PLAN_KINDS || kind == PLAN_CALM)
+            return false;
+        kinds[kind] = true;
+        if (word[length] == '\0')
+            return true;
+        word += length + 1;
+    }
 }
 
 static bool take_option(struct settings *settings, int option, const char *word)
@@ -352,6 +377,12 @@ static bool take_option(struct settings *settings, int option, const char *word)
         good = take_number(word, TRAFFIC_JOBS_MIN, JOBS_MAX, &number);
         settings->jobs = (unsigned)number;
         return good;
+    case 'w':
+        settings->without = word;
+        return take_kinds(word, settings->plan.without);
+    case 'l':
+        settings->plan.their_least = 1;
+        return true;
     case 't':
         good = take_number(word, 1, 3600, &number);
         settings->timeout_ms = number * 1000;
@@ -372,6 +403,8 @@ int main(int argc, char **argv)
         {"max-bytes", required_argument, NULL, 'b'},
         {"jobs", required_argument, NULL, 'j'},
         {"timeout", required_argument, NULL, 't'},
+        {"without", required_argument, NULL, 'w'},
+        {"lazy", no_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };

@@ -77,7 +77,7 @@ static void begin(struct transfer *transfer, struct transfer_run *run)
 bool transfer_open(struct transfer *transfer, struct transfer_run *run)
 {
     if (run->unsupported[transfer->plan.kind])
-        plan_simplify(&transfer->plan);
+        plan_simplify(run->config, &transfer->plan);
     switch (yamux_open(run->yamux, &transfer->stream, run->now_ms)) {
     case YAMUX_WAIT:
         return false;
@@ -123,7 +123,7 @@ void transfer_simplify(struct transfer *transfer, struct transfer_run *run)
     if (transfer->stream != NULL)
         yamux_release(transfer->stream);
     struct plan plan = transfer->plan;
-    plan_simplify(&plan);
+    plan_simplify(run->config, &plan);
     *transfer = (struct transfer){.plan = plan};
     run->more = true;
 }
@@ -160,7 +160,8 @@ static void write_some(struct transfer *transfer, struct transfer_run *run)
         run->written += size;
         left -= size;
     }
-    if (left > 0 || script(transfer)->cut != PLAN_NEVER)
+    if (left > 0 || script(transfer)->cut != PLAN_NEVER ||
+        (script(transfer)->waits && transfer->got < expected(transfer)))
         return;
     if (transfer->input_ended)
         run->their_halves++;
