@@ -5,7 +5,8 @@
  *   get    takes zeros as fast as they come (origin.c sends them)
  *   put    gives zeros as fast as they go
  *   ask    small requests, each after the answer to the one before
- *   hold   opens the connections, says "held", and waits for its input to end
+ *   hold   one small request on each connection, says "held" when all have been
+ *          answered, and keeps them until its input ends
  *
  *   --connections N   at once (1)
  *   --measured MS     milliseconds that count, after
@@ -17,13 +18,15 @@
  *   --counters FILE   put: the origin's, to count what has arrived
  *   --watch PID       whose CPU to account, with its children's; repeat it
  *
- * Prints one line of JSON: what was done in the measured time, exact
- * percentiles of the latency, CPU seconds of the watched processes and of this
- * one as the kernel accounts them, and the machine's.
+ * SIGTERM ends the measured time early. Prints one line of JSON: what was done
+ * in the measured time, exact percentiles of the latency, CPU seconds of the
+ * watched processes and of this one as the kernel accounts them, and the
+ * machine's.
  */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +43,8 @@
 #define TURN (1024u * 1024u)
 #define SAMPLES_MAX (8u * 1024u * 1024u)
 #define DEPTH_MAX 3 /* generations of a watched process */
+#define HELD_AT_ONCE 32
+#define HOLD_NS_MAX (60ull * SECOND)
 #define SECOND 1000000000u
 
 enum job { JOB_GET, JOB_PUT, JOB_ASK, JOB_HOLD };
@@ -85,6 +90,7 @@ static size_t request_length;
 static uint64_t *samples;
 static size_t sample_count;
 static bool is_measuring;
+static volatile sig_atomic_t is_stopped;
 static uint64_t bytes_done, requests_done;
 static const char zeros[PIECE];
 static char waste[PIECE];
@@ -180,7 +186,9 @@ static void answered(struct conn *conn)
     requests_done++;
     conn->is_asking = false;
     conn->is_over = options.each;
-    if (options.interval_ns == 0) {
+    if (options.job == JOB_HOLD) {
+        conn->due_ns = UINT64_MAX;
+    } else if (options.interval_ns == 0) {
         conn->due_ns = now;
     }
     ask_if_due(conn, now);
@@ -277,9 +285,6 @@ static void send_bulk(struct conn *conn)
 
 static void ready(struct conn *conn, uint32_t events)
 {
-    if (conn->fd < 0 || options.job == JOB_HOLD) {
-        return;
-    }
     if ((events & EPOLLOUT) != 0 && conn->is_asking &&
         conn->sent < request_length) {
         send_request(conn);
@@ -429,11 +434,10 @@ static void prepare(const char *path)
                           1ull << 50);
         break;
     case JOB_ASK:
+    case JOB_HOLD:
         length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: docker\r\n%s\r\n", path,
                           options.each ? "Connection: close\r\n" : "");
-        break;
-    case JOB_HOLD:
         break;
     }
     request_length = (size_t)length;
@@ -475,7 +479,7 @@ static void run_until(uint64_t end)
 {
     for (;;) {
         uint64_t now = tool_now_ns();
-        if (now >= end) {
+        if (now >= end || is_stopped) {
             return;
         }
         start_due();
@@ -491,12 +495,27 @@ static void run_until(uint64_t end)
     }
 }
 
+/* A few at one time, since a server bounds what is not answered yet. */
 static void hold(void)
 {
+    uint64_t end = tool_now_ns() + HOLD_NS_MAX;
     char byte;
 
-    for (size_t i = 0; i < options.connections; i++) {
-        open_conn(&conns[i]);
+    for (size_t begun = 0; requests_done < options.connections;) {
+        if (tool_now_ns() > end) {
+            errno = ETIMEDOUT;
+            tool_die("not every connection was answered");
+        }
+        while (begun < options.connections &&
+               begun - requests_done < HELD_AT_ONCE) {
+            conns[begun].fd = -1;
+            ask(&conns[begun++], 0);
+        }
+        struct epoll_event events[64];
+        int count = epoll_wait(epoll, events, 64, 1000);
+        for (int i = 0; i < count; i++) {
+            ready(events[i].data.ptr, events[i].events);
+        }
     }
     printf("held\n");
     fflush(stdout);
@@ -504,11 +523,18 @@ static void hold(void)
     }
 }
 
+static void stop(int number)
+{
+    (void)number;
+    is_stopped = 1;
+}
+
 static void measure(void)
 {
     struct account from = {0}, to = {0};
     uint64_t begun = tool_now_ns();
 
+    (void)signal(SIGTERM, stop);
     for (size_t i = 0; i < options.connections; i++) {
         conns[i].fd = -1;
         conns[i].due_ns = begun + options.interval_ns * i / options.connections;

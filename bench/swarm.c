@@ -1,12 +1,13 @@
 /* swarm: many idle agents in one process, as load for a server.
  *
- *   swarm HOST:PORT < KEYS
+ *   swarm HOST:PORT AT-ONCE COUNTERS < KEYS
  *
  * Each line of KEYS is an agent key. Every agent connects, upgrades, answers
- * pings and opens nothing. "connected N in S s" is printed when all are up, a
- * line for each that is lost; the end of file on descriptor 3 ends the run.
+ * pings and opens nothing; AT-ONCE of them at most are between connecting and
+ * having the answer. "connected N in S s" is printed when all are up, a line
+ * for each that is lost; the end of file on descriptor 3 ends the run. COUNTERS
+ * is a file that shows, while it is mapped, how many pings were answered.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,15 +15,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "core/contract.h"
+#include "bench/tool.h"
 #include "core/mux.h"
 #include "core/ws.h"
 
 #define AGENTS_MAX 20000
-#define CONNECTING_MAX 64 /* at one time: the server's backlog is finite */
+#define PONG_SIZE 12
 #define STOP_FD 3
 #define HEAD_MAX 4096
 #define LINE_SIZE 256
@@ -38,7 +38,9 @@ struct agent {
 
 struct swarm {
     int epoll;
-    struct sockaddr_in address;
+    struct socket_address address;
+    size_t at_once;
+    uint64_t *pongs;
     char (*keys)[LINE_SIZE];
     struct agent **agents;
     size_t count;
@@ -47,24 +49,9 @@ struct swarm {
     size_t lost;
 };
 
-_Noreturn void contract_failed(const char *kind, const char *expression,
-                               const char *file, int line)
-{
-    fprintf(stderr, "swarm: %s %s at %s:%d\n", kind, expression, file, line);
-    abort();
-}
-
-static _Noreturn void die(const char *what)
-{
-    fprintf(stderr, "swarm: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
 static uint64_t now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return tool_now_ns() / 1000000;
 }
 
 static void lose(struct swarm *swarm, struct agent *agent, const char *why)
@@ -92,6 +79,7 @@ static void send_control(struct swarm *swarm, struct agent *agent)
         (ssize_t)(header + length)) {
         lose(swarm, agent, "short send");
     }
+    *swarm->pongs += length / PONG_SIZE;
 }
 
 /* Bytes of the WebSocket: pings are answered, nothing else is expected. */
@@ -139,7 +127,7 @@ static void upgrade(struct swarm *swarm, struct agent *agent)
     size_t size = mux_size(&config);
     void *memory = calloc(1, size);
     if (memory == NULL) {
-        die("memory");
+        tool_die("memory");
     }
     agent->mux = mux_init(memory, size, &config, now_ms());
     ws_init(&agent->ws, WS_CLIENT);
@@ -177,12 +165,14 @@ static void start(struct swarm *swarm)
     char request[1024];
     struct agent *agent = calloc(1, sizeof *agent);
     if (agent == NULL) {
-        die("memory");
+        tool_die("memory");
     }
-    agent->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (agent->fd < 0 || connect(agent->fd, (struct sockaddr *)&swarm->address,
-                                 sizeof swarm->address) != 0) {
-        die("connect");
+    agent->fd =
+        socket(swarm->address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (agent->fd < 0 ||
+        connect(agent->fd, (struct sockaddr *)&swarm->address.storage,
+                swarm->address.length) != 0) {
+        tool_die("connect");
     }
     int length = snprintf(
         request, sizeof request,
@@ -192,11 +182,11 @@ static void start(struct swarm *swarm)
         "Sec-WebSocket-Version: 13\r\nAuthorization: Bearer %s\r\n\r\n",
         swarm->keys[swarm->started]);
     if (send(agent->fd, request, (size_t)length, MSG_NOSIGNAL) != length) {
-        die("send");
+        tool_die("send");
     }
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = agent};
     if (epoll_ctl(swarm->epoll, EPOLL_CTL_ADD, agent->fd, &event) != 0) {
-        die("epoll_ctl");
+        tool_die("epoll_ctl");
     }
     swarm->agents[swarm->started++] = agent;
 }
@@ -206,7 +196,7 @@ static void read_keys(struct swarm *swarm)
     swarm->keys = calloc(AGENTS_MAX, sizeof *swarm->keys);
     swarm->agents = calloc(AGENTS_MAX, sizeof *swarm->agents);
     if (swarm->keys == NULL || swarm->agents == NULL) {
-        die("memory");
+        tool_die("memory");
     }
     while (swarm->count < AGENTS_MAX &&
            fgets(swarm->keys[swarm->count], LINE_SIZE, stdin) != NULL) {
@@ -220,13 +210,13 @@ static void run(struct swarm *swarm)
 {
     struct epoll_event stop = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_ctl(swarm->epoll, EPOLL_CTL_ADD, STOP_FD, &stop) != 0) {
-        die("descriptor 3");
+        tool_die("descriptor 3");
     }
     uint64_t begun = now_ms();
     bool is_announced = false;
     for (;;) {
         while (swarm->started < swarm->count &&
-               swarm->started - swarm->up - swarm->lost < CONNECTING_MAX) {
+               swarm->started - swarm->up - swarm->lost < swarm->at_once) {
             start(swarm);
         }
         if (!is_announced && swarm->up + swarm->lost >= swarm->count) {
@@ -252,19 +242,14 @@ static void run(struct swarm *swarm)
 int main(int argc, char **argv)
 {
     struct swarm swarm = {.epoll = epoll_create1(EPOLL_CLOEXEC)};
-    char host[64];
-    unsigned port;
-    if (argc != 2 || sscanf(argv[1], "%63[0-9.]:%u", host, &port) != 2 ||
-        port > 65535) {
-        fprintf(stderr, "usage: swarm HOST:PORT < KEYS\n");
+
+    if (argc != 4) {
+        fprintf(stderr, "usage: swarm HOST:PORT AT-ONCE COUNTERS < KEYS\n");
         return 2;
     }
-    swarm.address = (struct sockaddr_in){.sin_family = AF_INET,
-                                         .sin_port = htons((uint16_t)port)};
-    if (inet_pton(AF_INET, host, &swarm.address.sin_addr) != 1) {
-        fprintf(stderr, "swarm: %s is not an IPv4 address\n", host);
-        return 2;
-    }
+    swarm.address = tool_address(argv[1]);
+    swarm.at_once = (size_t)tool_number(argv[2], 1, AGENTS_MAX);
+    swarm.pongs = tool_map(argv[3], sizeof *swarm.pongs);
     read_keys(&swarm);
     run(&swarm);
     printf("lost %zu\n", swarm.lost);

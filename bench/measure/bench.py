@@ -11,7 +11,7 @@ from lib.rig import Programs
 from measure import rivals
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TOOLS = ["load", "origin", "relay", "swarm"]
+TOOLS = ["link", "load", "origin", "relay", "swarm"]
 
 
 def run(argv, **options):
@@ -98,8 +98,10 @@ def machine():
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
                 break
+    with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="ascii") as file:
+        tcp = file.read().strip()
     return {"system": platform.platform(), "processor": model, "cores": os.cpu_count(),
-            "memory": "%.0f GiB" % (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2 ** 30)}
+            "memory": "%.0f GiB" % (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2 ** 30), "tcp": tcp}
 
 
 def versions(bench):

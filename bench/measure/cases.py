@@ -1,11 +1,13 @@
 """The cases: what is measured, through which rigs. Each row is data; load.py and crowd.py measure it."""
-from dataclasses import dataclass, replace  # noqa: F401
+from dataclasses import dataclass
+
+from measure import figures
+from measure.crowd import Crowd
 
 ORTHRUS = ["ours", "goagent", "goserver", "go"]
 RELAYS = ["haproxy", "nginx", "socat", "relay", "splice"]
 CHAINS = ["haproxy2", "nginx2"]
 RIVALS = ["rathole", "wstunnel", "chisel", "frp", "ssh"]
-PLAIN_RIVALS = ["rathole", "wstunnel"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Case:  # pylint: disable=too-many-instance-attributes
     warm_up: int = 300         # ms
     figures: tuple = ()        # those that are printed; the first is drawn
     less_is_better: bool = False
+    round_trip: int = 0        # ms, over a line; 0: loopback
+    loss: float = 0.0          # share of its packets
+    line_rate: int = 125_000_000  # bytes a second of that line: 1 Gbit/s
 
 
 def _bulk(name, title, job, streams, rigs):
@@ -39,6 +44,14 @@ def _ask(name, title, connections, rigs, **more):
 def _late(name, title, bulk, rigs, bulk_job="get"):
     return Case(name, title, "ask", tuple(rigs), connections=4, rate=400, bulk=bulk, bulk_job=bulk_job, measured=2500,
                 warm_up=500, figures=("p99 us", "p50 us", "p999 us", "requests/s", "bulk GiB/s"), less_is_better=True)
+
+
+def _far(job, round_trip, loss):
+    way = "agent → client" if job == "get" else "client → agent"
+    return Case("far%d%s-%s" % (round_trip, "-loss" if loss else "", job),
+                "bulk, %s, 1 stream, %d ms of round trip, %g %% lost" % (way, round_trip, loss * 100), job,
+                ("direct", "ours", "go", "rathole", "wstunnel", "ssh"), measured=3000, warm_up=3000,
+                figures=("MiB/s",), round_trip=round_trip, loss=loss)
 
 
 _ALL = ORTHRUS + RELAYS + CHAINS + RIVALS
@@ -64,4 +77,40 @@ CASES = {case.name: case for case in [
     _late("late1", "latency of 400 small requests a second beside 1 bulk stream to the client", 1, _QUEUES),
     _late("late16", "latency of 400 small requests a second beside 16 bulk streams to the client", 16, _QUEUES),
     _late("late1-put", "latency of 400 small requests a second beside 1 bulk stream to the agent", 1, _QUEUES, "put"),
+    Case("late-line", "latency of 100 small requests a second beside 1 bulk stream to the client, 20 ms of round trip, "
+         "100 Mbit/s", "ask", ("direct", "ours", "go", "rathole", "wstunnel", "ssh"), connections=2, rate=100, bulk=1,
+         measured=3000, warm_up=2000, figures=("p99 us", "p50 us", "bulk GiB/s"), less_is_better=True, round_trip=20,
+         line_rate=12_500_000),
+    *[_far(job, round_trip, loss) for round_trip in (20, 100, 200) for loss in (0, 0.01) for job in ("get", "put")],
+    *[Crowd("storm%d" % count, "%s agents connect at once" % figures.short(count), "storm", ("ours", "go"), count,
+            figures=("us CPU a connect", "live p99 ms", "live max ms", "connects/s", "lost")) for count in (1000, 5000)],
+    *[Crowd("idle%d" % count, "%s idle agents, a keep-alive each 2 s" % figures.short(count), "idle", ("ours", "go"), count,
+            figures=("KiB an agent", "us CPU a ping", "CPU s a minute", "KiB an agent, later", "pings/s"))
+      for count in (0, 1000, 5000)],
+    Crowd("streams1000", "1,000 idle streams of one agent", "streams", tuple(ORTHRUS + CHAINS + RIVALS), 1000,
+          figures=("server MB", "agent MB", "relay MB")),
 ]}
+
+# (case, rounds, rigs or None for all of the case): what a taste is, and what is published
+QUICK = [
+    ("get1", 1, ORTHRUS + ["haproxy", "relay"]), ("put1", 1, ORTHRUS + ["haproxy", "relay"]),
+    ("ask16", 1, ORTHRUS + ["haproxy2"]), ("late0", 1, ["ours", "go"]), ("late1", 1, ["ours", "go"]),
+    ("far100-get", 1, ["direct", "ours", "go"]), ("idle1000", 1, None), ("storm1000", 1, None),
+    ("streams1000", 1, ["ours", "go"]),
+]
+_BULK = [*ORTHRUS, "haproxy", "relay", "splice", "rathole", "wstunnel", "chisel", "frp"]
+PUBLISHED = [
+    *[(name, 5, _BULK) for name in ("get1", "get16", "put1", "put16")],
+    ("get1", 1, ["direct", "nginx", "socat", "haproxy2", "nginx2", "ssh"]),
+    ("get1-tls", 5, None), ("put1-tls", 5, None),
+    ("ask16", 5, [*ORTHRUS, "haproxy", "haproxy2", "rathole", "wstunnel", "chisel", "frp", "ssh"]),
+    ("ask1", 3, ["ours", "go", "haproxy2", "rathole"]), ("ask64", 3, ["ours", "go", "haproxy2", "rathole"]),
+    ("ask-each", 3, ["ours", "go", "haproxy2", "rathole"]), ("policy", 5, None),
+    ("late0", 5, ["ours", "go", "rathole"]), ("late1", 5, ["ours", "go", "rathole"]),
+    ("late16", 5, ["ours", "go", "rathole"]), ("late-line", 3, ["direct", "ours", "go", "rathole"]),
+    ("far100-get", 5, ["direct", "ours", "go", "rathole"]), ("far100-put", 3, ["direct", "ours", "go", "rathole"]),
+    ("far20-get", 2, ["direct", "ours", "go", "rathole"]), ("far200-get", 2, ["direct", "ours", "go", "rathole"]),
+    ("far100-loss-get", 2, ["direct", "ours", "go", "rathole"]),
+    ("idle5000", 5, None), ("idle1000", 1, None), ("storm1000", 1, None), ("storm5000", 5, None),
+    ("streams1000", 1, None),
+]

@@ -2,7 +2,7 @@
 import json
 import subprocess
 
-from measure import figures
+from measure import figures, rigs
 
 GIB = 2.0 ** 30
 
@@ -49,13 +49,19 @@ def per_unit(raw, rig, units, scale, unit):
     return found
 
 
-def measure(bench, rig, origin, case):
-    """One run of a case through a rig: {"others": share, "figures": {...}}."""
+def measure(bench, rig, origin, case, place=None, beside=()):
+    """One run of a case through a rig: {"others": share, "figures": {...}}. place: where its client is; beside: pids of
+    what else belongs to the run."""
+    with (place or rigs.Place()).near():
+        return _measure(bench, rig, origin, case, beside)
+
+
+def _measure(bench, rig, origin, case, beside):
     options = ["--connections", case.connections, "--measured", case.measured, "--warm-up", case.warm_up]
     options += ["--each"] if case.each else []
     options += ["--rate", case.rate] if case.rate else []
     options += ["--counters", origin.counters] if case.job == "put" else []
-    watched = [*rig.pids(), origin.process.pid]
+    watched = [*rig.pids(), origin.process.pid, *beside]
     limit = (case.measured + case.warm_up) / 1000 + 20
     background = None
     if case.bulk:
@@ -65,23 +71,23 @@ def measure(bench, rig, origin, case):
         watched.append(background.pid)
     try:
         raw = result(start(bench, case.job, rig.address, *options, watch=watched), limit)
-        beside = result(background, limit) if background else None
+        bulk = result(background, limit) if background else None
     finally:
         if background and background.poll() is None:
             background.kill()
             background.communicate()
-    return {"others": figures.others(raw, bench.cores), "figures": _figures(raw, beside, rig, case)}
+    return {"others": figures.others(raw, bench.cores), "figures": _figures(raw, bulk, rig, case)}
 
 
-def _figures(raw, beside, rig, case):
+def _figures(raw, bulk, rig, case):
     if case.job == "ask":
         if not raw["requests"]:
             raise Failed("no answer in the measured time")
         found = {"requests/s": raw["requests"] / raw["seconds"]}
         for name in ("p50", "p90", "p99", "p999", "max"):
             found[name + " us"] = raw[name + "_us"]
-        if beside:
-            found["bulk GiB/s"] = beside["bytes"] / GIB / beside["seconds"]
+        if bulk:
+            found["bulk GiB/s"] = bulk["bytes"] / GIB / bulk["seconds"]
         else:
             found.update(per_unit(raw, rig, raw["requests"], 1e6, "us a request"))
         return found

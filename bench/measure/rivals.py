@@ -49,6 +49,10 @@ class Rivals:
         if all(os.access(self.path(program), os.X_OK) for program in programs):
             return ""
         os.makedirs(self.folder, exist_ok=True)
+        refusal = os.path.join(self.folder, name + ".refused")
+        if os.path.exists(refusal):  # once is enough; removing the file asks again
+            with open(refusal, encoding="utf-8") as file:
+                return file.read()
         environment = dict(os.environ, GOBIN=os.path.join(self.folder, "bin"), GOFLAGS="-buildvcs=false")
         if how == "cargo":
             commands = [["cargo", "install", "--root", self.folder, "%s@%s" % (name, version)]]
@@ -61,7 +65,10 @@ class Rivals:
             done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-                return "%s: %s" % (" ".join(argv[:2]), " ".join(lines[-2:])[:300])
+                reason = "%s: %s" % (" ".join(argv[:2]), " ".join(lines[-2:])[:300])
+                with open(refusal, "w", encoding="utf-8") as file:
+                    file.write(reason)
+                return reason
         return ""
 
     def versions(self):

@@ -1,0 +1,78 @@
+"""The goals, each beside what was measured. A goal is met by the median of its pairs."""
+from dataclasses import dataclass
+
+from measure import figures
+
+
+@dataclass(frozen=True)
+class Goal:
+    """above / below (or above itself) compared with a limit. Each is (case, rig, figure)."""
+    requirement: str
+    text: str
+    above: tuple
+    below: tuple
+    at_most: float = None
+    at_least: float = None
+
+    def judge(self, runs):
+        """None: not measured. Else (median, least, most, met?)."""
+        above = figures.series(runs, *self.above)
+        values = list(above.values())
+        if self.below:
+            values = figures.ratios(above, figures.series(runs, *self.below))
+        if not values:
+            return None
+        middle, least, most = figures.spread(values)
+        met = middle <= self.at_most if self.at_most is not None else middle >= self.at_least
+        return middle, least, most, met
+
+    def bar(self):
+        """The limit, in words."""
+        return "≤ %g" % self.at_most if self.at_most is not None else "≥ %g" % self.at_least
+
+
+def _bulk(requirement, case, text, ours, theirs, limit, figure="cpu s a GiB"):
+    return Goal(requirement, "%s: CPU a GiB, %s" % (case, text), (case, ours, figure), (case, theirs, figure), at_most=limit)
+
+
+def _all():
+    for case in ("get1", "get16"):
+        yield _bulk("P-01", case, "orthrusd / Go server, both with the Go agent", "goagent", "go", 0.40)
+        yield _bulk("P-01", case, "orthrusd / Go server, both with orthrus-agent", "ours", "goserver", 0.35)
+        yield _bulk("P-01", case, "orthrusd / HAProxy", "ours", "haproxy", 1)
+        yield _bulk("P-01", case, "orthrusd / bare recv/send relay", "ours", "relay", 1.5)
+    for case in ("put1", "put16"):
+        yield _bulk("P-02", case, "orthrusd / Go server, both with the Go agent", "goagent", "go", 0.25)
+        yield _bulk("P-02", case, "orthrusd / Go server, both with orthrus-agent", "ours", "goserver", 0.25)
+        yield _bulk("P-02", case, "orthrusd / HAProxy", "ours", "haproxy", 0.5)
+    yield Goal("P-03", "ask16: server CPU a request, orthrusd / Go server, both with orthrus-agent",
+               ("ask16", "ours", "cpu us a request"), ("ask16", "goserver", "cpu us a request"), at_most=0.30)
+    yield Goal("P-03", "ask16: requests a second, Orthrus / Go server and agent",
+               ("ask16", "ours", "requests/s"), ("ask16", "go", "requests/s"), at_least=2.5)
+    yield Goal("P-03", "ask16: requests a second, Orthrus / 2 × HAProxy",
+               ("ask16", "ours", "requests/s"), ("ask16", "haproxy2", "requests/s"), at_least=1)
+    yield Goal("P-04", "late1: p99 beside one bulk stream, Orthrus / Go", ("late1", "ours", "p99 us"),
+               ("late1", "go", "p99 us"), at_most=0.2)
+    yield Goal("P-04", "p99 of Orthrus, beside one bulk stream (late1) / alone (late0)", ("late1", "ours", "p99 us"),
+               ("late0", "ours", "p99 us"), at_most=3)
+    for figure in ("KiB an agent", "KiB an agent, later"):
+        yield Goal("P-05", "idle5000: %s, orthrusd / Go" % figure, ("idle5000", "ours", figure),
+                   ("idle5000", "go", figure), at_most=0.25)
+    yield Goal("P-06", "far100-get: throughput, Orthrus / Go", ("far100-get", "ours", "MiB/s"),
+               ("far100-get", "go", "MiB/s"), at_least=15)
+    yield Goal("P-06", "far100-get: throughput, Orthrus / raw TCP on the same line", ("far100-get", "ours", "MiB/s"),
+               ("far100-get", "direct", "MiB/s"), at_least=0.8)
+    yield Goal("P-07", "storm5000: server CPU a connect, orthrusd with its key check / Go without",
+               ("storm5000", "ours", "us CPU a connect"), ("storm5000", "go", "us CPU a connect"), at_most=0.5)
+    yield Goal("P-07", "storm5000: sessions lost", ("storm5000", "ours", "lost"), None, at_most=0)
+    yield Goal("P-07", "storm5000: p99 of a live request meanwhile, ms", ("storm5000", "ours", "live p99 ms"), None,
+               at_most=100)
+    yield Goal("P-08", "idle5000: server CPU a keep-alive, orthrusd / Go at the same interval",
+               ("idle5000", "ours", "us CPU a ping"), ("idle5000", "go", "us CPU a ping"), at_most=0.4)
+    yield Goal("P-09", "engine: GiB a CPU second, our engine / hashicorp/yamux, over memory",
+               ("engine", "ours", "GiB/CPU s"), ("engine", "hashicorp", "GiB/CPU s"), at_least=10)
+    yield Goal("P-10", "streams1000: MB of 1,000 idle streams in orthrusd", ("streams1000", "ours", "server MB"), None,
+               at_most=8)
+
+
+GOALS = list(_all())
