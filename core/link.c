@@ -725,7 +725,8 @@ static void check_conn(const struct link *link, const struct conn *conn)
     INVARIANT(conn->lives && conn->generation > 0);
     INVARIANT(conn->is_changed == (wants_of(conn) != conn->told));
     INVARIANT(conn->lingers == should_linger(link, conn));
-    INVARIANT(conn->unwritten <= link->config.mux.recv_window);
+    INVARIANT(conn->unwritten <=
+              link->config.mux.recv_window + link->config.mux.growth_max);
     /* a stream never outlives its connection's good end */
     INVARIANT(!conn->has_stream || conn->status == STATUS_OK);
     INVARIANT(!conn->has_stream || mux_is_live(link->mux, conn->stream));

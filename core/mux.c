@@ -8,12 +8,13 @@
  * stream to carry them: two rings, of 128 and 256 (D23, D28). Nothing that the
  * peer sends makes this side hold more; reading never waits for writing.
  *
- * Windows, per stream. Of recv_window bytes, at each moment
+ * Windows, per stream. Of window bytes, at each moment
  *     granted      the peer may still send them
  *     unconsumed   handed out by MUX_STREAM_DATA, or about to be
  *     credit       consumed, to be granted again
- * and the three add up to recv_window; unconsumed is what remains, so there is
- * nothing to get out of step. Before SYN or ACK told the peer of a larger
+ * and the three add up to window; unconsumed is what remains, so there is
+ * nothing to get out of step. window is recv_window, and more while the stream
+ * is worth it (mux_window.c). Before SYN or ACK told the peer of a larger
  * window, the surplus over 262144 is credit. The send window is added up in 64
  * bits and never above 2^32-1 (D13).
  *
@@ -71,6 +72,7 @@ static void check(const struct mux_config *config)
     REQUIRE(config->outbound_max <= STREAMS_MAX);
     REQUIRE(config->inbound_max <= STREAMS_MAX);
     REQUIRE(config->recv_window >= WIRE_WINDOW_INITIAL);
+    REQUIRE(config->growth_max <= UINT32_MAX - config->recv_window);
     REQUIRE(config->frame_payload_max >= 1024);
     REQUIRE(config->frame_payload_max <= 262144);
     REQUIRE(config->ping_missed_max > 0);
@@ -103,6 +105,7 @@ struct mux *mux_init(void *memory, size_t size, const struct mux_config *config,
         .turn_left = config->frame_payload_max + WIRE_HEADER_SIZE,
         .silence_ms = mux_later(now_ms, config->ping_interval_ms),
         .rtt_ms = UINT64_MAX,
+        .round_trip_ms = UINT64_MAX,
         .tokens = (uint64_t)config->useless_burst * 1000,
         .tokens_ms = now_ms,
         .unanswered_ms = now_ms,
@@ -137,6 +140,7 @@ void mux_doom(struct mux *mux, enum status status)
     if (mux->status == STATUS_OK) {
         mux->status = status;
         mux->go_away_owed = status_go_away(status) != 0;
+        mux_return_all(mux);
     }
 }
 
@@ -191,6 +195,7 @@ void mux_settle(struct mux *mux, struct stream *stream, enum stream_move move)
 {
     stop_waiting(mux, stream);
     stream_move(stream, move);
+    mux_measure_anew(mux, stream);
 }
 
 void mux_queue(struct mux *mux, struct stream *stream)
@@ -216,6 +221,7 @@ static void bury(struct mux *mux, struct stream *stream)
     stop_waiting(mux, stream);
     stream->ready = false;
     mux_queue(mux, stream);
+    mux_return(mux, stream);
     if (mux->parser.stream == stream) {
         mux->parser.stream = NULL; /* what is left of its frame is drained */
     }
@@ -313,6 +319,7 @@ enum status mux_open(struct mux *mux, uint64_t now_ms, void *user,
     opened->send_window = WIRE_WINDOW_INITIAL;
     opened->granted = WIRE_WINDOW_INITIAL;
     opened->credit = mux->config.recv_window - WIRE_WINDOW_INITIAL;
+    opened->window = mux->config.recv_window;
     if (mux->config.open_timeout_ms != 0) {
         opened->deadline_ms = mux_later(now_ms, mux->config.open_timeout_ms);
         stream_list_append(&mux->table, STREAM_OPENINGS, opened);
@@ -353,7 +360,7 @@ void mux_ready(struct mux *mux, uint32_t stream, bool ready)
 static uint32_t unconsumed_of(const struct mux *mux,
                               const struct stream *stream)
 {
-    uint32_t held = mux->config.recv_window - stream->granted - stream->credit;
+    uint32_t held = stream->window - stream->granted - stream->credit;
 
     return mux->parser.stream == stream ? held - mux->parser.payload_left
                                         : held;
@@ -368,8 +375,8 @@ void mux_consume(struct mux *mux, uint32_t stream, size_t length)
 
     REQUIRE(length <= unconsumed);
     reader->credit += (uint32_t)length;
-    /* Half of the window, so that the writer need not stop (D14). An offered
-     * stream gets its credit with the ACK. */
+    /* Half of the window, so that the writer need not stop (D14), and no more
+     * of one that has grown. An offered stream gets its credit with the ACK. */
     if (stream_may_receive(reader) && !is_offered(reader) &&
         reader->credit >= mux->config.recv_window / 2) {
         mux_owe(mux, reader, STREAM_OWES_WINDOW);
@@ -427,6 +434,14 @@ static struct stream *expired(const struct mux *mux, enum stream_list list)
     return oldest != NULL && oldest->deadline_ms <= mux->now_ms ? oldest : NULL;
 }
 
+void mux_ask(struct mux *mux)
+{
+    if (mux->ping == MUX_PING_NONE) {
+        mux->ping = MUX_PING_OWED;
+        mux->ping_opaque++;
+    }
+}
+
 /* One more interval without a byte from the peer (L-01). Measured from now, not
  * from when it was due: a late tick counts once. */
 static void count_silence(struct mux *mux)
@@ -435,9 +450,8 @@ static void count_silence(struct mux *mux)
     mux->silence_ms = mux_later(mux->now_ms, mux->config.ping_interval_ms);
     if (mux->missed >= mux->config.ping_missed_max) {
         mux_doom(mux, STATUS_PING_TIMEOUT);
-    } else if (mux->ping == MUX_PING_NONE) { /* one outstanding (D24) */
-        mux->ping = MUX_PING_OWED;
-        mux->ping_opaque++;
+    } else {
+        mux_ask(mux);
     }
 }
 
@@ -545,6 +559,11 @@ uint64_t mux_rtt_ms(const struct mux *mux)
     return mux->rtt_ms;
 }
 
+uint32_t mux_grown(const struct mux *mux)
+{
+    return mux->grown;
+}
+
 const uint8_t *mux_offending_header(const struct mux *mux)
 {
     return mux->blamed ? mux->parser.bytes : NULL;
@@ -556,6 +575,7 @@ struct census {
     uint32_t used[MUX_SIDES];
     uint32_t owing;
     uint32_t unacked;
+    uint64_t grown;
 };
 
 static void stream_invariant(const struct mux *mux, const struct stream *stream,
@@ -570,13 +590,13 @@ static void stream_invariant(const struct mux *mux, const struct stream *stream,
     INVARIANT(!is_unanswered(stream) || ours);
     INVARIANT(!is_offered(stream) || !ours);
 
-    /* I1; the sum is recv_window by construction, if no term is negative */
-    INVARIANT((uint64_t)stream->granted + stream->credit <=
-              config->recv_window);
-    INVARIANT(
-        mux->parser.stream != stream ||
-        (!dead && config->recv_window - stream->granted - stream->credit >=
-                      mux->parser.payload_left));
+    /* I1; the sum is window by construction, if no term is negative */
+    INVARIANT(stream->window >= config->recv_window);
+    INVARIANT(dead ||
+              (uint64_t)stream->granted + stream->credit <= stream->window);
+    INVARIANT(mux->parser.stream != stream ||
+              (!dead && stream->window - stream->granted - stream->credit >=
+                            mux->parser.payload_left));
 
     /* I2 */
     INVARIANT(stream_is_listed(stream, STREAM_READY) ==
@@ -599,11 +619,12 @@ static void stream_invariant(const struct mux *mux, const struct stream *stream,
     census->used[ours ? MUX_OURS : MUX_PEERS]++;
     census->owing += dead;
     census->unacked += is_unanswered(stream);
+    census->grown += stream->window - config->recv_window;
 }
 
 void mux_invariant(const struct mux *mux)
 {
-    struct census census = {{0, 0}, 0, 0};
+    struct census census = {{0, 0}, 0, 0, 0};
     const struct stream *stream;
 
     INVARIANT(mux_is_ours(mux, mux->next_id));
@@ -618,6 +639,11 @@ void mux_invariant(const struct mux *mux)
     INVARIANT(census.used[MUX_PEERS] == mux->used[MUX_PEERS]);
     INVARIANT(census.owing == mux->owing);
     INVARIANT(census.unacked == mux->unacked);
+    INVARIANT(census.grown == mux->grown || mux->status != STATUS_OK);
+    INVARIANT(mux->grown <= mux->config.growth_max);
+    INVARIANT(mux->grown == 0 ||
+              (mux->grown <= mux->config.growth->used &&
+               mux->config.growth->used <= mux->config.growth->max));
     INVARIANT(mux->used[MUX_OURS] <= mux->config.outbound_max);
     INVARIANT(mux->used[MUX_PEERS] <= mux->config.inbound_max);
 

@@ -35,6 +35,13 @@ enum mux_role { MUX_CLIENT = 1, MUX_SERVER = 2 }; /* first stream id to open */
 
 #define MUX_PREFACE_MAX 4u
 
+/* By how much receive windows may grow, shared by all the sessions that are
+ * given it (Y-04). Yours; it outlives them. */
+struct mux_growth {
+    uint64_t max;  /* bytes, of all windows together */
+    uint64_t used; /* by now; kept by the sessions, 0 at first */
+};
+
 struct mux_config {
     enum mux_role role;
     uint32_t outbound_max;      /* live streams that we opened, 0..32768 */
@@ -42,6 +49,10 @@ struct mux_config {
                                    one more is refused with RST (D8) */
     uint32_t unacked_max;       /* of ours, opened and not answered yet (D7) */
     uint32_t recv_window;       /* bytes granted a stream, >= 262144 */
+    uint32_t growth_max;        /* bytes by which the windows of this session
+                                   may grow, together; recv_window and it are
+                                   below 2^32 */
+    struct mux_growth *growth;  /* and those of all; NULL: they never grow */
     uint32_t frame_payload_max; /* largest DATA payload we send, 1024..262144 */
     uint32_t ping_missed_max;   /* silent intervals until STATUS_PING_TIMEOUT */
     uint64_t ping_interval_ms;  /* silence before each ping; 0: never ping */
@@ -62,7 +73,7 @@ struct mux_config {
 void mux_config_default(struct mux_config *config, enum mux_role role);
 
 /* Bytes that mux_init() needs for this configuration: a small constant plus at
- * most 72 per stream. Fixed for the life of the session. */
+ * most 80 per stream. Fixed for the life of the session. */
 size_t mux_size(const struct mux_config *config);
 
 /* Build a session in memory, which is aligned for max_align_t, at least
@@ -111,7 +122,9 @@ bool mux_receive(struct mux *mux, uint64_t now_ms, struct span *input,
 void mux_heard(struct mux *mux, uint64_t now_ms);
 
 /* The transport is gone, or this side gives up: the session fails with status
- * (class SESSION) unless it has failed already. Returns what mux_status() then
+ * (class SESSION) unless it has failed already; what its windows grew by is
+ * then given back, so a session that shares a growth fails before it is
+ * forgotten. Returns what mux_status() then
  * is. No MUX_FAILED follows: the caller knows. With a go-away code other than 0
  * one GO_AWAY is still owed, see mux_wants(). */
 enum status mux_fail(struct mux *mux, enum status status);
@@ -154,7 +167,9 @@ void mux_accept(struct mux *mux, uint32_t stream, void *user);
 /* Say whether you have bytes for this stream. Not ready streams get no turn. */
 void mux_ready(struct mux *mux, uint32_t stream, bool ready);
 
-/* length delivered bytes are out of your hands: the peer may send as many. */
+/* length delivered bytes are out of your hands: the peer may send as many. The
+ * window grows if the stream is worth it: if its reader takes as much in a
+ * round trip, and growth_max and growth allow (Y-04). */
 void mux_consume(struct mux *mux, uint32_t stream, size_t length);
 
 /* No more bytes from us: FIN after all that was emitted. Starts no timer
@@ -204,6 +219,9 @@ const struct mux_counters *mux_counters(const struct mux *mux);
 
 /* Round trip of the last answered ping of ours, ms; UINT64_MAX: none yet. */
 uint64_t mux_rtt_ms(const struct mux *mux);
+
+/* Bytes by which windows of this session are now larger than recv_window. */
+uint32_t mux_grown(const struct mux *mux);
 
 /* The WIRE_HEADER_SIZE bytes of the frame that ended the session, for the log;
  * NULL if no frame did. */

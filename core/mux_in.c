@@ -109,6 +109,9 @@ static void receive_ping(struct mux *mux)
                opaque == mux->ping_opaque) {
         mux->ping = MUX_PING_NONE;
         mux->rtt_ms = mux->now_ms - mux->ping_sent_ms;
+        if (mux->rtt_ms < mux->round_trip_ms) {
+            mux->round_trip_ms = mux->rtt_ms;
+        }
     } else {
         mux->counters.pongs_ignored++;
         useless(mux);
@@ -149,10 +152,13 @@ static enum status judge(const struct mux *mux, const struct stream *stream)
         }
     }
     if (header->type == WIRE_DATA) {
-        /* A stream that is gone never had more than a whole window. */
+        /* A stream that is gone never had more than the largest window. */
+        uint32_t largest =
+            mux->config.recv_window +
+            (mux->config.growth != NULL ? mux->config.growth_max : 0);
         uint32_t granted = live                 ? stream->granted
                            : has(mux, WIRE_SYN) ? WIRE_WINDOW_INITIAL
-                                                : mux->config.recv_window;
+                                                : largest;
         if (header->length > granted) {
             return STATUS_PEER_WINDOW;
         }
@@ -209,6 +215,7 @@ static struct stream *receive_open(struct mux *mux)
     stream->send_window = WIRE_WINDOW_INITIAL;
     stream->granted = WIRE_WINDOW_INITIAL;
     stream->credit = mux->config.recv_window - WIRE_WINDOW_INITIAL;
+    stream->window = mux->config.recv_window;
     if (mux->config.accept_timeout_ms != 0) {
         stream->deadline_ms =
             mux_later(mux->now_ms, mux->config.accept_timeout_ms);

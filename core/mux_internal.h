@@ -1,9 +1,10 @@
 /* mux_internal.h: what the mux's own files share. Private to core/mux*.c and
  * to tests that must reach a state which would take 2^31 streams to reach.
  *
- * mux.c      configuration, streams, time, questions
- * mux_in.c   bytes in: mux_receive()
- * mux_out.c  bytes out: mux_emit_*(), whose turn it is
+ * mux.c         configuration, streams, time, questions
+ * mux_in.c      bytes in: mux_receive()
+ * mux_out.c     bytes out: mux_emit_*(), whose turn it is
+ * mux_window.c  how large a receive window is worth
  */
 #ifndef CORE_MUX_INTERNAL_H
 #define CORE_MUX_INTERNAL_H
@@ -59,6 +60,8 @@ struct mux {
     struct mux_parser parser;
     bool blamed; /* the session failed by the frame in parser.bytes */
 
+    uint32_t grown; /* bytes of windows beyond recv_window */
+
     /* output */
     uint32_t turn_left; /* wire bytes that the first ready stream may send */
     bool go_away_owed;  /* failed: tell the peer */
@@ -74,6 +77,7 @@ struct mux {
     uint32_t ping_opaque; /* of the ping that is owed or sent */
     uint64_t ping_sent_ms;
     uint64_t rtt_ms;
+    uint64_t round_trip_ms; /* the shortest; UINT64_MAX: none yet */
 
     /* abuse (D37): a token bucket in thousandths, and what is owed to late
      * frames on streams that we have ended ourselves */
@@ -105,6 +109,18 @@ void mux_failed_event(const struct mux *mux, struct mux_event *event);
 /* Which frames the stream owes; keeps it in the list of those that do. */
 void mux_owe(struct mux *mux, struct stream *stream, unsigned owes);
 void mux_forgive(struct mux *mux, struct stream *stream, unsigned owes);
+
+/* Send a ping soon, unless one is under way (D24). */
+void mux_ask(struct mux *mux);
+
+/* All its credit is about to be granted: is the window as large as it should
+ * be? Changes window and credit, never to 0. mux_measure_anew: from now on. */
+void mux_measure(struct mux *mux, struct stream *stream);
+void mux_measure_anew(struct mux *mux, struct stream *stream);
+
+/* What a window, or all of them, grew by is free for others. */
+void mux_return(struct mux *mux, struct stream *stream);
+void mux_return_all(struct mux *mux);
 
 /* The stream is answered or accepted: its timer stops. */
 void mux_settle(struct mux *mux, struct stream *stream, enum stream_move move);

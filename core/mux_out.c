@@ -120,6 +120,9 @@ static size_t put_owed(struct mux *mux, uint8_t *bytes, struct stream *stream)
     while ((stream->owes & frames[i].owes) == 0) {
         i++;
     }
+    if (frames[i].owes == STREAM_OWES_WINDOW) {
+        mux_measure(mux, stream);
+    }
     size_t length = put(mux, bytes, WIRE_WINDOW_UPDATE, frames[i].flags,
                         stream->id, frames[i].grants ? grant(stream) : 0);
     if (frames[i].owes == STREAM_OWES_SYN) {

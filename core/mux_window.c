@@ -1,0 +1,119 @@
+/* IMPLEMENTATION NOTES
+ *
+ * Receive windows that follow their readers (Y-04).
+ *
+ * A window is worth what its reader takes in one round trip, and the same again
+ * for the updates that are under way: more would only be queued somewhere. What
+ * it took is what was consumed between two grants that lie a round trip or more
+ * apart, so that a burst is not mistaken for a rate. The round trip is the
+ * shortest that any ping has seen: what waits in a queue is not distance, and a
+ * window must not feed the queue that it is measured by.
+ *
+ * A window grows at a grant, by credit that nobody has consumed; it shrinks at
+ * a grant, by credit that is kept back. At least half is granted: an update of
+ * nothing would be of no use to the peer. What was granted is never revoked,
+ * yamux has no means to.
+ *
+ * Nobody may have more than half of what is there to be had, his own share
+ * included: who comes later finds something left, though idle streams keep what
+ * they once took.
+ */
+#include "core/contract.h"
+#include "core/mux_internal.h"
+
+#define ROUND_TRIP_MAX_MS 10000u /* longer is no distance */
+
+static uint32_t extra_of(const struct mux *mux, const struct stream *stream)
+{
+    return stream->window - mux->config.recv_window;
+}
+
+/* Give the stream a window of this size; the difference becomes credit. */
+static void resize(struct mux *mux, struct stream *stream, uint32_t window)
+{
+    uint32_t more = window - stream->window; /* modulo 2^32: may be less */
+
+    mux->config.growth->used -= extra_of(mux, stream);
+    mux->grown -= extra_of(mux, stream);
+    stream->window = window;
+    stream->credit += more;
+    mux->config.growth->used += extra_of(mux, stream);
+    mux->grown += extra_of(mux, stream);
+}
+
+/* The largest that it may grow to. */
+static uint64_t limit_of(const struct mux *mux, const struct stream *stream)
+{
+    const struct mux_growth *growth = mux->config.growth;
+    uint64_t left = mux->config.growth_max - mux->grown;
+
+    if (growth->max - growth->used < left) {
+        left = growth->max - growth->used;
+    }
+    return mux->config.recv_window + (extra_of(mux, stream) + left) / 2;
+}
+
+static void adjust(struct mux *mux, struct stream *stream, uint64_t target)
+{
+    uint64_t limit = limit_of(mux, stream);
+
+    if (target > stream->window) {
+        target = target < limit ? target : limit;
+        if (target > stream->window) {
+            resize(mux, stream, (uint32_t)target);
+        }
+    } else if (target < stream->window / 2) {
+        uint32_t least = stream->window - stream->credit / 2;
+        uint32_t base = mux->config.recv_window;
+
+        least = least > base ? least : base;
+        resize(mux, stream, target > least ? (uint32_t)target : least);
+    }
+}
+
+void mux_measure(struct mux *mux, struct stream *stream)
+{
+    uint64_t elapsed_ms = mux->now_ms - stream->since_ms;
+    uint64_t round_trip_ms = mux->round_trip_ms < ROUND_TRIP_MAX_MS
+                                 ? mux->round_trip_ms
+                                 : ROUND_TRIP_MAX_MS;
+
+    if (mux->config.growth == NULL) {
+        return;
+    }
+    if (mux->round_trip_ms == UINT64_MAX && mux->config.ping_interval_ms != 0) {
+        mux_ask(mux);
+    }
+    stream->taken = stream->credit < UINT32_MAX - stream->taken
+                        ? stream->taken + stream->credit
+                        : UINT32_MAX;
+    if (mux->round_trip_ms == UINT64_MAX || elapsed_ms == 0 ||
+        elapsed_ms < round_trip_ms) {
+        return;
+    }
+    adjust(mux, stream, 2 * (stream->taken * round_trip_ms / elapsed_ms));
+    mux_measure_anew(mux, stream);
+}
+
+void mux_measure_anew(struct mux *mux, struct stream *stream)
+{
+    stream->since_ms = mux->now_ms;
+    stream->taken = 0;
+}
+
+void mux_return(struct mux *mux, struct stream *stream)
+{
+    if (mux->grown > 0) { /* not after mux_return_all() */
+        mux->config.growth->used -= extra_of(mux, stream);
+        mux->grown -= extra_of(mux, stream);
+        stream->window = mux->config.recv_window;
+    }
+}
+
+void mux_return_all(struct mux *mux)
+{
+    if (mux->grown > 0) {
+        mux->config.growth->used -= mux->grown;
+        mux->grown = 0;
+    }
+}
