@@ -16,7 +16,8 @@
  *             data after FIN, nothing after RST (I11); nothing but FIN or RST
  *             on a stream that the peer has reset
  *   credit    no data beyond what the peer has granted (I3); no grant beyond
- *             the end's own receive window (O4)
+ *             the end's own receive window and what windows may grow by,
+ *             together (O4)
  *   session   pongs echo pings in order; one go-away of each kind; after one
  *             that says failure, no frame; no SYN after any; an end that failed
  *             for what its peer sent says so before it goes
@@ -43,7 +44,8 @@ struct legal_config {
     bool accepts;         /* may answer the peer's */
     uint8_t preface;      /* first byte of each stream that it opens; 0: any */
     uint32_t payload_max; /* of a DATA frame; 0: any */
-    uint64_t window;      /* most that it may have granted and not received */
+    uint64_t window;      /* most that it may have granted and not received, */
+    uint64_t growth;      /* and more, of all streams together */
     uint32_t useless_burst, useless_per_s; /* the peer's budget; 0: any */
 };
 

@@ -85,6 +85,7 @@ enum fault_state {
     X(ASK_503, "... 503, subsystem")                                       \
     X(LINK_BLOCKED, "a link took less than was to be sent")                \
     X(WINDOW_USED_UP, "a stream's window was used up")                     \
+    X(WINDOW_GREW, "a stream was granted more than its first window")      \
     X(FIN_FULL_WINDOW, "a FIN went past a window used up")                 \
     X(RST_CROSSES_FIN, "RST came after our FIN")                           \
     X(RST_AFTER_FIN, "RST went out after a FIN")                           \

@@ -38,6 +38,7 @@ struct remote { /* memory of the world */
     struct chance chance;
     struct transport_pool transports;
     struct spill_pool spills;
+    struct mux_growth growth; /* of the tunnel's receive windows */
     struct own_pool streams;
     enum phase phase;
     bool stopping;
@@ -194,6 +195,9 @@ static void configure(struct remote *remote, struct link_config *config)
     config->mux.outbound_max = 0;
     config->mux.hash_key[0] = chance_next(&remote->chance);
     config->mux.hash_key[1] = chance_next(&remote->chance);
+    config->mux.growth_max = 32u << 20;
+    config->mux.growth = &remote->growth;
+    remote->growth = (struct mux_growth){.max = 32u << 20};
 }
 
 /* False: no memory; the socket is still the dial's. */
@@ -207,6 +211,7 @@ static bool tunnel_open(struct remote *remote, struct span early)
     configure(remote, &config);
     legal.payload_max = config.mux.frame_payload_max;
     legal.window = config.mux.recv_window;
+    legal.growth = config.mux.growth_max;
     size = link_size(&config);
     tunnel = process_alloc(remote->process, tunnel_front() + size);
     if (tunnel == NULL) {
@@ -464,6 +469,10 @@ static void expect_idle(struct remote *remote)
     }
     if (remote->spills.memory > 0) {
         sim_fail(remote->sim, "leak", "%s holds bytes for nobody",
+                 remote->process->name);
+    }
+    if (remote->growth.used > 0) {
+        sim_fail(remote->sim, "leak", "%s has grown windows without streams",
                  remote->process->name);
     }
 }

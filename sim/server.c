@@ -47,6 +47,22 @@ bool server_is_running(const struct server *server)
 
 /* ---- its configuration --------------------------------------------------- */
 
+/* How far receive windows may grow: often so little that it is used up. */
+static void draw_growth(struct server *server, struct chance *chance)
+{
+    struct mux_config *mux = &server->agent.link.mux;
+
+    mux->growth = &server->growth;
+    mux->growth_max = 32u << 20;
+    server->growth.max = 128u << 20;
+    if (chance_in(chance, 1, 4)) {
+        mux->growth_max = (uint32_t)chance_size(chance, 1u << 20);
+    }
+    if (chance_in(chance, 1, 4)) {
+        server->growth.max = chance_size(chance, 1u << 20);
+    }
+}
+
 /* Defaults most of the time; else what a knob may say. */
 static void draw_config(struct server *server, struct chance *chance)
 {
@@ -81,6 +97,7 @@ static void draw_config(struct server *server, struct chance *chance)
         server->port_config.hash_key[i] = chance_next(chance);
         mux->hash_key[i] = chance_next(chance);
     }
+    draw_growth(server, chance);
 }
 
 /* Limits that are near: what happens at them is seen in a world of few. */
@@ -197,6 +214,7 @@ static bool create_parts(struct server *server)
                         chance_of(sim_seed(server->sim), "transport", life));
     server->transports.linger_ms = server->agent.link.linger_ms;
     server->spills = (struct spill_pool){.process = server->process};
+    server->growth.used = 0;
     memory = alloc_part(server, hub_size(&server->hub_config));
     if (memory != NULL) {
         server->hub = hub_init(memory, hub_size(&server->hub_config),
@@ -763,5 +781,8 @@ void server_expect_idle(struct server *server)
     }
     if (server->spills.memory > 0) {
         sim_fail(server->sim, "leak", "spilled bytes are left");
+    }
+    if (server->growth.used > 0) {
+        sim_fail(server->sim, "leak", "windows are grown without streams");
     }
 }

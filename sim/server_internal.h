@@ -114,6 +114,7 @@ struct server {
     int64_t wall_offset_ms;
     /* drawn: its configuration */
     struct agent_config agent;
+    struct mux_growth growth; /* of all receive windows */
     struct hub_config hub_config;
     struct port_config port_config;
     uint64_t opens_per_s;

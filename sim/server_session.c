@@ -689,6 +689,7 @@ void session_admit(struct server *server, const struct arrival *arrival)
         .preface = 0x01,
         .payload_max = server->agent.link.mux.frame_payload_max,
         .window = server->agent.link.mux.recv_window,
+        .growth = server->agent.link.mux.growth_max,
         .useless_burst = server->agent.link.mux.useless_burst,
         .useless_per_s = server->agent.link.mux.useless_per_s};
     struct session *session = session_new(server, arrival);

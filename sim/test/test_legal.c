@@ -176,6 +176,17 @@ static void exactly_the_window(struct pen *pen)
     say(pen);
 }
 
+static void exactly_the_growth(struct pen *pen)
+{
+    open_stream(pen, 2);
+    open_stream(pen, 4);
+    frame(pen, WINDOW, 0, 2, 4);
+    frame(pen, WINDOW, 0, 4, 2);
+    frame(pen, WINDOW, RST, 2, 0); /* its growth is free again */
+    frame(pen, WINDOW, 0, 4, 4);
+    say(pen);
+}
+
 /* ---- what is not, one rule each ------------------------------------------ */
 
 static void the_server_masks(struct pen *pen)
@@ -366,7 +377,16 @@ static void credit_for_nothing(struct pen *pen)
     open_stream(pen, 2);
     data(pen, 2, "answer");
     hear(pen);
-    frame(pen, WINDOW, 0, 2, 7);
+    frame(pen, WINDOW, 0, 2, 6 + 7);
+    say(pen);
+}
+
+static void growth_of_two_streams(struct pen *pen)
+{
+    open_stream(pen, 2);
+    open_stream(pen, 4);
+    frame(pen, WINDOW, 0, 2, 4);
+    frame(pen, WINDOW, 0, 4, 3);
     say(pen);
 }
 
@@ -539,7 +559,8 @@ static bool passes(void (*script)(struct pen *pen), struct sim_failure *failure)
                                   .useless_burst = 10,
                                   .useless_per_s = 1,
                                   .payload_max = 16384,
-                                  .window = 262144};
+                                  .window = 262144,
+                                  .growth = 6};
     static struct play play;
 
     play = (struct play){.script = script};
@@ -558,7 +579,8 @@ static void what_is_legal_passes(void **state)
 
     (void)state;
     if (!passes(all_that_is_allowed, &failure) ||
-        !passes(exactly_the_window, &failure)) {
+        !passes(exactly_the_window, &failure) ||
+        !passes(exactly_the_growth, &failure)) {
         fail_msg("%s", failure.message);
     }
 }
@@ -592,6 +614,7 @@ static void what_is_legal_passes(void **state)
     X(data_after_the_peers_rst, "that the peer has reset")   \
     X(a_byte_beyond_the_window, "beyond the granted window") \
     X(credit_for_nothing, "more granted than its window")    \
+    X(growth_of_two_streams, "more granted than its window") \
     X(an_accepted_stream, "nothing to answer")               \
     X(an_unasked_pong, "nobody asked")                       \
     X(pongs_out_of_order, "nobody asked")                    \

@@ -72,7 +72,7 @@ static const struct story stories[] = {
     "[      30] server    proxy of agent 0 on 56715\n"
     "[      40] agent 0   connected as session 1\n"
     "[    1060] engine 0  killed\n"
-    "[    1100] client 0  GET /events: FIN after 948772 bytes\n"
+    "[    1080] client 0  GET /events: FIN after 963937 bytes\n"
     "[    3060] engine 0  back\n"
     "[    5020] client 1  GET /containers/web/json: 200, 10 bytes, whole\n"
     "[    8000] world     healed\n"),
