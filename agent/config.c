@@ -80,6 +80,10 @@ static const struct row rows[] = {
      FIELD(status_file), 0, 0, NULL, "JSON file that says how the agent is"},
     {"streams-max", "ORTHRUS_STREAMS_MAX", "COUNT", KIND_COUNT,
      FIELD(streams_max), 1, 32768, "1024", "connections at once"},
+    {"recv-window-growth", "ORTHRUS_RECV_WINDOW_GROWTH", "SIZE", KIND_SIZE,
+     FIELD(recv_window_growth), 0, 1u << 30, "32MiB",
+     "bytes that the server may send further ahead over\n"
+     "distance, of all connections; 0: none"},
     {"spill-budget", "ORTHRUS_SPILL_BUDGET", "SIZE", KIND_SIZE,
      FIELD(spill_budget), 1u << 20, 1ull << 40, "64MiB",
      "bytes to hold for sockets that do not keep up"},

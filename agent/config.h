@@ -33,12 +33,14 @@ struct config {
     const char *client_cert, *client_key; /* both or neither */
     enum log_format log_format;
     enum log_level log_level;
-    const char *status_file;   /* NULL: none */
-    uint32_t streams_max;      /* live at once; one more is refused (L-02) */
-    uint64_t spill_budget;     /* bytes that slow sockets may make us hold */
-    uint64_t ping_interval_ms; /* silence before each ping (L-01) */
-    uint32_t ping_missed_max;  /* silent intervals that end the session; the
-                                  first one is before the first ping */
+    const char *status_file;     /* NULL: none */
+    uint32_t streams_max;        /* live at once; one more is refused (L-02) */
+    uint64_t recv_window_growth; /* bytes by which receive windows may grow,
+                                    together (Y-04) */
+    uint64_t spill_budget;       /* bytes that slow sockets may make us hold */
+    uint64_t ping_interval_ms;   /* silence before each ping (L-01) */
+    uint32_t ping_missed_max;    /* silent intervals that end the session; the
+                                    first one is before the first ping */
     uint64_t reconnect_min_ms, reconnect_max_ms; /* agent/backoff.h */
     uint64_t unauthorized_ms;                    /* mean delay after a 401 */
     uint64_t dial_timeout_ms;                    /* from look-up to the 101 */

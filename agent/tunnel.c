@@ -16,6 +16,7 @@ struct tunnel {
     struct relay_pool *relays;
     struct link *link;
     size_t link_size;
+    struct mux_growth growth; /* of the link's receive windows (Y-04) */
     void (*ended)(void *user, const struct tunnel_end *end);
     void *user;
     uint64_t opened_ms;
@@ -47,9 +48,14 @@ static void release(struct tunnel *tunnel)
 }
 
 /* The existing server opens streams and never expects one (a.4). */
-static bool configure(struct link_config *link, const struct config *config)
+static bool configure(struct tunnel *tunnel, struct link_config *link,
+                      const struct config *config)
 {
     link_config_default(link, MUX_CLIENT);
+    /* Grown windows alone never use the spill up. */
+    tunnel->growth.max = config->spill_budget / 2;
+    link->mux.growth = &tunnel->growth;
+    link->mux.growth_max = (uint32_t)config->recv_window_growth;
     link->mux.inbound_max = config->streams_max;
     link->mux.outbound_max = 0;
     link->mux.ping_interval_ms = config->ping_interval_ms;
@@ -138,7 +144,7 @@ tunnel_open(struct transport_pool *transports, struct relay_pool *relays,
     tunnel->ended = ended;
     tunnel->user = user;
     tunnel->opened_ms = now_ms;
-    if (!configure(&link, config) || !map_link(tunnel, &link, now_ms) ||
+    if (!configure(tunnel, &link, config) || !map_link(tunnel, &link, now_ms) ||
         !transport_open(&tunnel->transport, transports, result->fd, result->ssl,
                         WS_CLIENT, tunnel->link, result->early, &transport_ops,
                         tunnel)) {

@@ -148,7 +148,7 @@ uint32_t link_stream(const struct link *link, uint32_t conn);
 void *link_user(const struct link *link, uint32_t conn);
 
 /* Bytes that were handed over by LINK_DATA and not yet reported written;
-  * never above its receive window. */
+ * never above its receive window. */
 size_t link_unwritten(const struct link *link, uint32_t conn);
 
 /* ---- time and questions -------------------------------------------------- */

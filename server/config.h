@@ -57,6 +57,7 @@ struct config {
     uint64_t streams_max;         /* open streams a session (Y-01) */
     uint64_t opens_per_second;    /* new streams a session (X15) */
     uint64_t recv_window;         /* bytes granted a stream */
+    uint64_t recv_window_growth;  /* bytes more, of a session in all (Y-04) */
     uint64_t spill_max;           /* bytes held for slow clients */
     uint64_t preauth_max;         /* connections not yet authenticated (X14) */
     uint64_t preauth_per_address; /* the same, one address */

@@ -166,6 +166,11 @@ static void put_totals(FILE *out, const struct api *api,
           totals->spilled_bytes);
     whole(out, "orthrus_buffered_bytes_limit", "gauge",
           "What may be held for slow clients.", api->parts.config->spill_max);
+    whole(out, "orthrus_window_growth_bytes", "gauge",
+          "Sum of what receive windows grew by.", totals->window_growth);
+    whole(out, "orthrus_window_growth_bytes_limit", "gauge",
+          "What receive windows may grow by, together.",
+          api->parts.config->spill_max / 2);
     whole(out, "orthrus_draining", "gauge", "1 while the server winds up.",
           tunnel_draining(api->parts.tunnel) ? 1 : 0);
 }

@@ -50,6 +50,7 @@ struct tunnel {
     struct hub *hub;
     struct port_table *ports;
     struct agent_config agent; /* of every session, but uuid and user */
+    struct mux_growth growth;  /* of all receive windows (Y-04) */
     struct refusals refusals;
     size_t hub_size;
     uint32_t agents_max;
@@ -618,6 +619,7 @@ void tunnel_totals(const struct tunnel *tunnel, struct tunnel_totals *totals)
     totals->connections = tunnel->connections;
     totals->listeners = tunnel->listeners;
     totals->spilled_bytes = spill_counters(tunnel->spills)->used;
+    totals->window_growth = tunnel->growth.used;
     totals->accepts_shed = acceptor_counters()->refused;
     while ((agent = hub_next(tunnel->hub, agent)) != NULL) {
         const struct session *session = agent_user(agent);
@@ -643,6 +645,10 @@ static void configure(struct tunnel *tunnel, const struct config *config)
     agent_config_default(agent);
     mux->outbound_max = (uint32_t)config->streams_max;
     mux->recv_window = (uint32_t)config->recv_window;
+    mux->growth_max = (uint32_t)config->recv_window_growth;
+    mux->growth = &tunnel->growth;
+    /* Grown windows alone never use the spill up. */
+    tunnel->growth.max = config->spill_max / 2;
     mux->ping_interval_ms = config->ping_interval_ms;
     mux->ping_missed_max = (uint32_t)config->ping_missed;
     mux->open_timeout_ms = config->open_timeout_ms;

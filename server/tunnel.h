@@ -119,6 +119,7 @@ struct tunnel_totals {
     uint32_t connections;
     uint32_t listeners;
     uint64_t spilled_bytes; /* waiting for slow clients now */
+    uint64_t window_growth; /* bytes that agents may send further ahead now */
 
     uint64_t sessions_opened;
     uint64_t sessions_refused[TUNNEL_STATUSES]; /* by hub_admit()'s status */

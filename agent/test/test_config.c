@@ -111,6 +111,7 @@ static void defaults_are_the_stated_ones(void **state)
     assert_int_equal(config.log_level, LOG_INFO);
     assert_int_equal(config.log_format, LOG_TEXT);
     assert_int_equal(config.streams_max, 1024);
+    assert_int_equal(config.recv_window_growth, 32 << 20);
     assert_int_equal(config.spill_budget, 64 << 20);
     assert_int_equal(config.ping_interval_ms, 5000);
     assert_int_equal(config.ping_missed_max, 3);
@@ -346,6 +347,7 @@ static void times_sizes_and_counts_have_units_and_bounds(void **state)
     assert_int_equal(parse("--ping-interval 250ms --reconnect-min 1 "
                            "--reconnect-max 2m --unauthorized-delay 1h "
                            "--spill-budget 1G --streams-max 1 "
+                           "--recv-window-growth 0 "
                            "--drain-timeout 0"),
                      CONFIG_RUN);
     assert_int_equal(config.ping_interval_ms, 250);
@@ -353,6 +355,10 @@ static void times_sizes_and_counts_have_units_and_bounds(void **state)
     assert_int_equal(config.reconnect_max_ms, 120000);
     assert_int_equal(config.unauthorized_ms, 3600000);
     assert_int_equal(config.spill_budget, 1 << 30);
+    assert_int_equal(config.recv_window_growth, 0);
+    assert_int_equal(parse("--recv-window-growth 1G"), CONFIG_RUN);
+    assert_int_equal(config.recv_window_growth, 1 << 30);
+    assert_int_equal(parse("--recv-window-growth 1025M"), CONFIG_INVALID);
     assert_int_equal(config.streams_max, 1);
     assert_int_equal(config.drain_timeout_ms, 0);
     assert_int_equal(parse("--spill-budget 2MiB"), CONFIG_RUN);

@@ -76,6 +76,7 @@ static void totals_are_those_of_the_tunnel(void **state)
     fixture.tunnel.totals = (struct tunnel_totals){.connections = 5,
                                                    .listeners = 2,
                                                    .spilled_bytes = 4096,
+                                                   .window_growth = 8192,
                                                    .sessions_opened = 9,
                                                    .connections_opened = 100,
                                                    .connections_reset = 7,
@@ -108,6 +109,8 @@ static void totals_are_those_of_the_tunnel(void **state)
     shows("orthrus_bytes_total{direction=\"to_client\"} 12");
     shows("orthrus_buffered_bytes 4096");
     shows("orthrus_buffered_bytes_limit 268435456");
+    shows("orthrus_window_growth_bytes 8192");
+    shows("orthrus_window_growth_bytes_limit 134217728");
     shows("orthrus_draining 0");
     fixture.tunnel.draining = true;
     get();
