@@ -53,6 +53,13 @@ static uint64_t limit_of(const struct mux *mux, const struct stream *stream)
     return mux->config.recv_window + (extra_of(mux, stream) + left) / 2;
 }
 
+static void ask(struct mux *mux)
+{
+    if (mux->config.ping_interval_ms != 0) {
+        mux_ask(mux);
+    }
+}
+
 static void adjust(struct mux *mux, struct stream *stream, uint64_t target)
 {
     uint64_t limit = limit_of(mux, stream);
@@ -61,6 +68,7 @@ static void adjust(struct mux *mux, struct stream *stream, uint64_t target)
         target = target < limit ? target : limit;
         if (target > stream->window) {
             resize(mux, stream, (uint32_t)target);
+            ask(mux); /* is it really that far? */
         }
     } else if (target < stream->window / 2) {
         uint32_t least = stream->window - stream->credit / 2;
@@ -81,18 +89,15 @@ void mux_measure(struct mux *mux, struct stream *stream)
     if (mux->config.growth == NULL) {
         return;
     }
-    if (mux->round_trip_ms == UINT64_MAX && mux->config.ping_interval_ms != 0) {
-        mux_ask(mux);
-    }
     stream->taken = stream->credit < UINT32_MAX - stream->taken
                         ? stream->taken + stream->credit
                         : UINT32_MAX;
-    if (mux->round_trip_ms == UINT64_MAX || elapsed_ms == 0 ||
-        elapsed_ms < round_trip_ms) {
-        return;
+    if (mux->round_trip_ms == UINT64_MAX) {
+        ask(mux);
+    } else if (elapsed_ms > 0 && elapsed_ms >= round_trip_ms) {
+        adjust(mux, stream, 2 * (stream->taken * round_trip_ms / elapsed_ms));
+        mux_measure_anew(mux, stream);
     }
-    adjust(mux, stream, 2 * (stream->taken * round_trip_ms / elapsed_ms));
-    mux_measure_anew(mux, stream);
 }
 
 void mux_measure_anew(struct mux *mux, struct stream *stream)

@@ -356,11 +356,11 @@ static void times_sizes_and_counts_have_units_and_bounds(void **state)
     assert_int_equal(config.unauthorized_ms, 3600000);
     assert_int_equal(config.spill_budget, 1 << 30);
     assert_int_equal(config.recv_window_growth, 0);
+    assert_int_equal(config.streams_max, 1);
+    assert_int_equal(config.drain_timeout_ms, 0);
     assert_int_equal(parse("--recv-window-growth 1G"), CONFIG_RUN);
     assert_int_equal(config.recv_window_growth, 1 << 30);
     assert_int_equal(parse("--recv-window-growth 1025M"), CONFIG_INVALID);
-    assert_int_equal(config.streams_max, 1);
-    assert_int_equal(config.drain_timeout_ms, 0);
     assert_int_equal(parse("--spill-budget 2MiB"), CONFIG_RUN);
     assert_int_equal(config.spill_budget, 2 << 20);
     assert_int_equal(parse("--spill-budget 2048K"), CONFIG_RUN);

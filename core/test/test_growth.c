@@ -56,13 +56,21 @@ static void pass_a_window(struct script *s, uint32_t stream, uint32_t granted)
     script_expect(s, WIRE_WINDOW_UPDATE, 0, stream, granted);
 }
 
+/* The same, and the window grows for the first time: the session asks again how
+ * far it is. Nobody answers. */
+static void pass_and_grow(struct script *s, uint32_t stream, uint32_t granted)
+{
+    pass_a_window(s, stream, granted);
+    script_expect(s, WIRE_PING, WIRE_SYN, 0, 2);
+}
+
 static void a_window_is_twice_what_is_read_in_a_round_trip(void **state)
 {
     struct script s;
 
     (void)state;
     begin(&s);
-    pass_a_window(&s, 1, W0 / 2 + W0);
+    pass_and_grow(&s, 1, W0 / 2 + W0);
     assert_int_equal(mux_grown(s.mux), W0);
     assert_int_equal(growth.used, W0);
     /* steady: no more */
@@ -77,7 +85,7 @@ static void a_grown_window_may_be_used_up_and_no_more(void **state)
 
     (void)state;
     begin(&s);
-    pass_a_window(&s, 1, W0 / 2 + W0);
+    pass_and_grow(&s, 1, W0 / 2 + W0);
     script_send_zeros(&s, 1, 2 * W0);
     script_expect_bytes(&s, 1, 2 * W0);
     script_send(&s, WIRE_DATA, 0, 1, 1);
@@ -140,7 +148,7 @@ static void a_window_shrinks_with_its_reader(void **state)
 
     (void)state;
     begin(&s);
-    pass_a_window(&s, 1, W0 / 2 + W0);
+    pass_and_grow(&s, 1, W0 / 2 + W0);
     for (uint32_t left = W0; left > 0; left -= W0 / 4) {
         assert_int_equal(mux_grown(s.mux), left);
         assert_int_equal(growth.used, left);
@@ -171,7 +179,7 @@ static void nobody_gets_more_than_half_of_what_is_left(void **state)
     configure(&config);
     config.growth_max = W0;
     begin_with(&s, &config);
-    pass_a_window(&s, 1, W0 / 2 + W0 / 2);
+    pass_and_grow(&s, 1, W0 / 2 + W0 / 2);
     pass_a_window(&s, 1, W0 / 2);
     assert_int_equal(mux_grown(s.mux), W0 / 2);
     script_accept(&s, 3);
@@ -191,8 +199,8 @@ static void sessions_share_one_budget(void **state)
     growth.max = W0;
     begin_with(&one, &config);
     begin_with(&two, &config);
-    pass_a_window(&one, 1, W0 / 2 + W0 / 2);
-    pass_a_window(&two, 1, W0 / 2 + W0 / 4);
+    pass_and_grow(&one, 1, W0 / 2 + W0 / 2);
+    pass_and_grow(&two, 1, W0 / 2 + W0 / 4);
     assert_int_equal(growth.used, W0 / 2 + W0 / 4);
 
     /* a session gives back what it had when it fails, and only once */
@@ -211,7 +219,7 @@ static void a_stream_gives_back_what_it_grew_by(void **state)
 
     (void)state;
     begin(&s);
-    pass_a_window(&s, 1, W0 / 2 + W0);
+    pass_and_grow(&s, 1, W0 / 2 + W0);
     mux_reset(s.mux, 1);
     assert_int_equal(growth.used, 0);
     script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 1, 0);
@@ -232,7 +240,7 @@ static void a_late_frame_as_long_as_a_grown_window_is_no_crime(void **state)
 
     (void)state;
     begin(&s);
-    pass_a_window(&s, 1, W0 / 2 + W0);
+    pass_and_grow(&s, 1, W0 / 2 + W0);
     mux_reset(s.mux, 1);
     script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 1, 0);
     script_send_zeros(&s, 1, 2 * W0);
@@ -252,7 +260,7 @@ static void a_session_that_fails_by_itself_gives_back(void **state)
     configure(&config);
     config.useless_burst = 0;
     begin_with(&s, &config);
-    pass_a_window(&s, 1, W0 / 2 + W0);
+    pass_and_grow(&s, 1, W0 / 2 + W0);
     script_send(&s, WIRE_PING, WIRE_SYN, 0, 7); /* of no use, without tokens */
     script_expect_failure(&s, STATUS_ABUSE);
     assert_int_equal(growth.used, 0);
@@ -291,6 +299,28 @@ static void the_shortest_round_trip_counts(void **state)
     assert_int_equal(mux_rtt_ms(s.mux), 4000);
     script_accept(&s, 3);
     pass_a_window(&s, 3, W0 / 2 + W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 3);
+    script_end(&s);
+}
+
+/* The only ping so far met a queue, and a window grew by it. */
+static void a_growth_by_mistake_is_taken_back(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    pass_and_grow(&s, 1, W0 / 2 + W0);
+    script_wait(&s, 1);
+    script_send(&s, WIRE_PING, WIRE_ACK, 0, 2);
+    assert_int_equal(mux_rtt_ms(s.mux), 1);
+    for (uint32_t left = W0; left > 0; left -= W0 / 4) {
+        assert_int_equal(mux_grown(s.mux), left);
+        script_wait(&s, 50);
+        pass(&s, 1, W0 / 2);
+        script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 4);
+    }
+    assert_int_equal(mux_grown(s.mux), 0);
     script_end(&s);
 }
 
@@ -313,6 +343,7 @@ static void the_distance_is_asked_for_when_it_is_needed(void **state)
     script_send(&s, WIRE_PING, WIRE_ACK, 0, 1);
     pass(&s, 1, W0 / 2);
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2 + 2 * W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2); /* is it really that far? */
     script_end(&s);
 }
 
@@ -347,8 +378,7 @@ static uint64_t granted(struct script *s)
         struct wire_header header;
         assert_int_equal(wire_decode(&header, s->out + s->out_taken),
                          STATUS_OK);
-        assert_int_equal(header.type, WIRE_WINDOW_UPDATE);
-        bytes += header.length;
+        bytes += header.type == WIRE_WINDOW_UPDATE ? header.length : 0;
         s->out_taken += WIRE_HEADER_SIZE;
     }
     return bytes;
@@ -412,6 +442,7 @@ static const struct CMUnitTest tests[] = {
     REQ("Y-04,L-02", a_session_that_fails_by_itself_gives_back),
     REQ("Y-04,L-05", without_distance_no_window_grows),
     REQ("Y-04,L-05", the_shortest_round_trip_counts),
+    REQ("Y-04,L-05", a_growth_by_mistake_is_taken_back),
     REQ("Y-04", the_distance_is_asked_for_when_it_is_needed),
     REQ("Y-04", who_never_pings_never_grows),
     REQ("Y-04,P-06", a_window_opens_until_the_link_is_full),
