@@ -480,7 +480,8 @@ static void hear_frame(struct reader *reader, const struct frame *frame)
 
     if (frame->version != 0 || frame->type > GO_AWAY ||
         (frame->id != 0) != is_of_stream ||
-        (frame->type == DATA && frame->length > legal->config.window) ||
+        (frame->type == DATA &&
+         frame->length > legal->config.window + legal->config.growth) ||
         (is_of_stream && (frame->flags & SYN) != 0 &&
          is_own_id(legal, frame->id))) {
         reader->deaf = true;

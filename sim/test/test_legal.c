@@ -487,7 +487,7 @@ static void a_go_away_on_a_stream(struct pen *pen)
 
 static void more_data_than_was_ever_granted(struct pen *pen)
 {
-    frame(pen, DATA, 0, 100, 262145);
+    frame(pen, DATA, 0, 100, 262144 + 6 + 1);
     hear(pen);
 }
 
