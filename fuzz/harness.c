@@ -13,6 +13,16 @@ uint8_t *input_copy(const uint8_t *bytes, size_t length)
     return copy;
 }
 
+char *input_string(const uint8_t *bytes, size_t length)
+{
+    char *copy = malloc(length + 1);
+
+    MUST(copy);
+    memcpy(copy, bytes, length);
+    copy[length] = '\0';
+    return copy;
+}
+
 void input_hash(uint64_t *hash, const void *bytes, size_t length)
 {
     const uint8_t *at = bytes;

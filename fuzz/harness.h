@@ -49,6 +49,9 @@ static inline void input_take(struct input *input, size_t length)
 /* A copy of just this size, so that a sanitizer sees a byte too far; free(). */
 uint8_t *input_copy(const uint8_t *bytes, size_t length);
 
+/* The same with a NUL behind it. */
+char *input_string(const uint8_t *bytes, size_t length);
+
 /* FNV-1a over these bytes, from *hash on. */
 void input_hash(uint64_t *hash, const void *bytes, size_t length);
 

@@ -254,12 +254,56 @@ static enum store_result finish(struct store *store, enum store_result outcome)
     return outcome;
 }
 
-static void column_text(sqlite3_stmt *statement, int index, char *text,
+/* The columns of a row. False: it is not what orthrusd would have written. */
+
+/* How many bytes follow this one in a character; 4: it begins none. */
+static unsigned bytes_behind(unsigned char first)
+{
+    if (first < 0x80) {
+        return 0;
+    }
+    if (first < 0xc2 || first > 0xf4) {
+        return 4;
+    }
+    return first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+}
+
+static bool is_utf8(const char *text) /* RFC 3629 */
+{
+    const unsigned char *at = (const unsigned char *)text;
+    while (*at != '\0') {
+        unsigned char first = *at++;
+        unsigned left = bytes_behind(first);
+        if (left == 4 || (first == 0xe0 && *at < 0xa0) ||
+            (first == 0xed && *at > 0x9f) || (first == 0xf0 && *at < 0x90) ||
+            (first == 0xf4 && *at > 0x8f)) {
+            return false;
+        }
+        for (; left > 0; --left) {
+            if ((*at++ & 0xc0) != 0x80) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool column_text(sqlite3_stmt *statement, int index, char *text,
                         size_t size)
 {
-    const unsigned char *column = sqlite3_column_text(statement, index);
-    (void)snprintf(text, size, "%s",
-                   column != NULL ? (const char *)column : "");
+    const char *column = (const char *)sqlite3_column_text(statement, index);
+    size_t length = (size_t)sqlite3_column_bytes(statement, index);
+    bool fine = column != NULL && length < size && strlen(column) == length &&
+                is_utf8(column);
+    (void)snprintf(text, size, "%s", fine ? column : "");
+    return fine;
+}
+
+static bool column_port(sqlite3_stmt *statement, int index, uint16_t *port)
+{
+    int64_t number = sqlite3_column_int64(statement, index);
+    *port = (uint16_t)number;
+    return number >= 0 && number <= UINT16_MAX;
 }
 
 static bool column_uuid(sqlite3_stmt *statement, int index, struct uuid *uuid)
@@ -301,6 +345,27 @@ static enum store_result list(struct store *store, enum statement count_sql,
     *count = used;
     return result == SQLITE_DONE ? STORE_OK
                                  : fail(store, "cannot read a table");
+}
+
+/* The row of this uuid, if there is one. */
+static enum store_result get(struct store *store, enum statement which,
+                             const struct uuid *uuid,
+                             bool (*take)(sqlite3_stmt *row, void *into),
+                             void *into)
+{
+    bind_uuid(store, which, 1, uuid);
+    int result = step(store, which);
+    bool whole = result != SQLITE_ROW || take(store->statements[which], into);
+    if (!done(store, which) ||
+        (result != SQLITE_ROW && result != SQLITE_DONE)) {
+        return fail(store, "cannot read a row");
+    }
+    if (!whole) {
+        (void)snprintf(store->error, sizeof(store->error),
+                       "the row is damaged; delete it, or restore a backup");
+        return STORE_FAILED;
+    }
+    return result == SQLITE_ROW ? STORE_OK : STORE_NOT_FOUND;
 }
 
 /* ---- opening ------------------------------------------------------------- */
@@ -448,19 +513,19 @@ static bool read_agent(sqlite3_stmt *row, void *into)
 {
     struct store_agent *agent = into;
     memset(agent, 0, sizeof(*agent));
-    column_text(row, 1, agent->name, sizeof(agent->name));
-    column_text(row, 2, agent->hecate_tunnel_uuid,
-                sizeof(agent->hecate_tunnel_uuid));
-    column_text(row, 3, agent->device_id, sizeof(agent->device_id));
-    column_text(row, 4, agent->resolved_address,
-                sizeof(agent->resolved_address));
-    agent->external_proxy_port = (uint16_t)sqlite3_column_int(row, 5);
     agent->write_enabled = sqlite3_column_int(row, 6) != 0;
     agent->last_seen = sqlite3_column_int64(row, 7);
     agent->created_at = sqlite3_column_int64(row, 8);
     agent->updated_at = sqlite3_column_int64(row, 9);
     agent->revoked = sqlite3_column_int(row, 10) != 0;
-    return column_uuid(row, 0, &agent->uuid);
+    return column_uuid(row, 0, &agent->uuid) &&
+           column_text(row, 1, agent->name, sizeof(agent->name)) &&
+           column_text(row, 2, agent->hecate_tunnel_uuid,
+                       sizeof(agent->hecate_tunnel_uuid)) &&
+           column_text(row, 3, agent->device_id, sizeof(agent->device_id)) &&
+           column_text(row, 4, agent->resolved_address,
+                       sizeof(agent->resolved_address)) &&
+           column_port(row, 5, &agent->external_proxy_port);
 }
 
 static void bind_agent(struct store *store, enum statement which,
@@ -491,17 +556,7 @@ enum store_result store_agent_get(struct store *store, const struct uuid *uuid,
                                   struct store_agent *agent)
 {
     (void)store_flush(store);
-    enum store_result outcome = STORE_NOT_FOUND;
-    bind_uuid(store, AGENT_GET, 1, uuid);
-    int result = step(store, AGENT_GET);
-    bool fine = result == SQLITE_DONE ||
-                (result == SQLITE_ROW &&
-                 read_agent(store->statements[AGENT_GET], agent));
-    if (result == SQLITE_ROW) {
-        outcome = STORE_OK;
-    }
-    fine = done(store, AGENT_GET) && fine;
-    return fine ? outcome : fail(store, "cannot read the agent");
+    return get(store, AGENT_GET, uuid, read_agent, agent);
 }
 
 static enum store_result add_key(struct store *store, const struct uuid *agent,
@@ -642,18 +697,19 @@ static const char *connection_name(enum store_connection connection)
 static bool read_server(sqlite3_stmt *row, void *into)
 {
     struct store_server *server = into;
-    char connection[16];
+    char connection[16] = "";
     memset(server, 0, sizeof(*server));
-    column_text(row, 1, server->name, sizeof(server->name));
-    column_text(row, 2, server->host, sizeof(server->host));
-    server->port = (uint16_t)sqlite3_column_int(row, 3);
-    column_text(row, 4, connection, sizeof(connection));
+    bool fine = column_uuid(row, 0, &server->uuid) &&
+                column_text(row, 1, server->name, sizeof(server->name)) &&
+                column_text(row, 2, server->host, sizeof(server->host)) &&
+                column_port(row, 3, &server->port) &&
+                column_text(row, 4, connection, sizeof(connection));
     server->connection_type =
         strcmp(connection, "orthrus") == 0 ? STORE_ORTHRUS : STORE_DIRECT;
     server->has_agent = column_uuid(row, 5, &server->agent);
     server->created_at = sqlite3_column_int64(row, 6);
     server->updated_at = sqlite3_column_int64(row, 7);
-    return column_uuid(row, 0, &server->uuid);
+    return fine;
 }
 
 static void bind_server(struct store *store, enum statement which,
@@ -683,17 +739,7 @@ enum store_result store_servers(struct store *store,
 enum store_result store_server_get(struct store *store, const struct uuid *uuid,
                                    struct store_server *server)
 {
-    enum store_result outcome = STORE_NOT_FOUND;
-    bind_uuid(store, SERVER_GET, 1, uuid);
-    int result = step(store, SERVER_GET);
-    bool fine = result == SQLITE_DONE ||
-                (result == SQLITE_ROW &&
-                 read_server(store->statements[SERVER_GET], server));
-    if (result == SQLITE_ROW) {
-        outcome = STORE_OK;
-    }
-    fine = done(store, SERVER_GET) && fine;
-    return fine ? outcome : fail(store, "cannot read the remote server");
+    return get(store, SERVER_GET, uuid, read_server, server);
 }
 
 enum store_result store_server_add(struct store *store,
@@ -768,9 +814,9 @@ enum store_result store_flush(struct store *store)
 static bool read_port(sqlite3_stmt *row, void *into)
 {
     struct store_port *port = into;
-    port->port = (uint16_t)sqlite3_column_int(row, 0);
     port->used_at = sqlite3_column_int64(row, 2);
-    return column_uuid(row, 1, &port->agent);
+    return column_port(row, 0, &port->port) && port->port > 0 &&
+           column_uuid(row, 1, &port->agent);
 }
 
 enum store_result store_ports(struct store *store, int64_t since,

@@ -79,7 +79,9 @@ const char *store_error(const struct store *store); /* of the last failure */
 
 /* ---- agents -------------------------------------------------------------- */
 
-/* Arrays are the caller's to free(); *agents is NULL when there are none. */
+/* Arrays are the caller's to free(); *agents is NULL when there are none. Rows
+ * that hold what this interface cannot have written are left out of arrays, and
+ * STORE_FAILED when one is asked for. */
 enum store_result store_agents(struct store *store, struct store_agent **agents,
                                size_t *count); /* oldest first */
 enum store_result store_agent_get(struct store *store, const struct uuid *uuid,
