@@ -74,11 +74,17 @@ static bool read_defaults(struct reader *reader)
 static char *next_line(char *text, int size, void *stream)
 {
     struct reader *reader = stream;
+    memset(text, '\n', (size_t)size); /* so that only one NUL is fgets()'s */
     if (reader->failed || fgets(text, size, reader->file) == NULL) {
         return NULL;
     }
     ++reader->line;
     size_t length = strlen(text);
+    if (memrchr(text, '\0', (size_t)size) != text + length) {
+        (void)fail(reader, "%s:%d: the line holds a NUL byte; is this a text?",
+                   reader->path, reader->line);
+        return NULL;
+    }
     if (length + 1 == (size_t)size && text[length - 1] != '\n') {
         (void)fail(reader, "%s:%d: the line is longer than %d characters",
                    reader->path, reader->line, LINE_SIZE - 2);

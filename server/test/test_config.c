@@ -14,6 +14,7 @@ struct given {
     const char *flags[8];       /* without the program; NULL-terminated */
     const char *environment[8]; /* NULL-terminated */
     const char *file;           /* its text; NULL: none */
+    size_t file_length;         /* 0: it is a string */
 };
 
 static struct config config;
@@ -32,8 +33,9 @@ static bool run(const struct given *given)
         (void)snprintf(path, sizeof(path), "/tmp/orthrus-config-XXXXXX");
         int fd = mkstemp(path);
         assert_true(fd >= 0);
-        assert_int_equal(write(fd, given->file, strlen(given->file)),
-                         strlen(given->file));
+        size_t length =
+            given->file_length > 0 ? given->file_length : strlen(given->file);
+        assert_int_equal(write(fd, given->file, length), length);
         (void)close(fd);
         argv[argc++] = config_flag;
         argv[argc++] = path;
@@ -362,6 +364,21 @@ static void a_line_too_long_is_refused_and_not_cut(void **state)
     config_free(&config);
 }
 
+/* What stands behind it would not be seen. */
+static void a_line_with_a_nul_is_refused(void **state)
+{
+    static const char *const files[] = {
+        "[server]\nlisten = 127.0.0.1:1\0, more\n",
+        "[server]\nlisten = 127.0.0.1:1\0\0\0\0\0\0\0\n",
+        "[server]\n\0listen = 127.0.0.1:1\0\0\0\0\0\0",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); ++i) {
+        REFUSES(GIVEN(.file = files[i], .file_length = 36),
+                ":2: the line holds a NUL byte");
+    }
+}
+
 static void wrong_values_are_refused_with_their_source(void **state)
 {
     (void)state;
@@ -483,6 +500,7 @@ static const struct CMUnitTest tests[] = {
     REQ("X31", unknown_names_are_refused_with_the_nearest),
     REQ("X31", misplaced_and_repeated_keys_are_refused),
     REQ("X31", a_line_too_long_is_refused_and_not_cut),
+    REQ("X31", a_line_with_a_nul_is_refused),
     REQ("U-01", wrong_values_are_refused_with_their_source),
     REQ("U-01", listen_takes_numeric_addresses),
     REQ("U-01,X13", beyond_loopback_needs_tls_or_a_proxy),
