@@ -31,7 +31,8 @@
  * Turns (deficit round robin). The first stream of STREAM_READY has turn_left
  * bytes of wire, frame headers included, then goes to the end of the list. As
  * a frame may be cut at any byte, no deficit is ever carried over. A stream
- * without send window or bytes is not in the list.
+ * without send window or bytes is not in the list. One that is alone in it may
+ * send a frame longer than its turn, which ends then.
  *
  * Time. Open and accept timeouts are constants, so a list in order of arrival
  * is in order of deadline. Silence is measured from the last byte received, or
@@ -56,7 +57,7 @@ void mux_config_default(struct mux_config *config, enum mux_role role)
         .inbound_max = 256,                 /* D8 */
         .unacked_max = 256,                 /* D7 */
         .recv_window = WIRE_WINDOW_INITIAL, /* D35 */
-        .frame_payload_max = 16384,         /* D15 */
+        .frame_payload_max = 262144,        /* D15 */
         .ping_missed_max = 3,               /* L-01 */
         .ping_interval_ms = 5000,           /* L-01 */
         .open_timeout_ms = 30000,           /* D7 */
@@ -102,7 +103,6 @@ struct mux *mux_init(void *memory, size_t size, const struct mux_config *config,
         .config = *config,
         .now_ms = now_ms,
         .next_id = (uint32_t)config->role,
-        .turn_left = config->frame_payload_max + WIRE_HEADER_SIZE,
         .silence_ms = mux_later(now_ms, config->ping_interval_ms),
         .rtt_ms = UINT64_MAX,
         .round_trip_ms = UINT64_MAX,
@@ -110,6 +110,7 @@ struct mux *mux_init(void *memory, size_t size, const struct mux_config *config,
         .tokens_ms = now_ms,
         .unanswered_ms = now_ms,
     };
+    mux->turn_left = mux_quantum(mux);
     stream_table_init(&mux->table, (uint8_t *)memory + table_offset(),
                       config->outbound_max + config->inbound_max,
                       config->hash_key);

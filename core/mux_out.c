@@ -14,9 +14,14 @@
 _Static_assert(2 * WIRE_HEADER_SIZE + MUX_PREFACE_MAX <= CONTROL_MAX,
                "a SYN and its preface fit");
 
+/* Payload that a stream sends while others wait for their turn. */
+#define TURN_PAYLOAD 16384u
+
 uint32_t mux_quantum(const struct mux *mux)
 {
-    return mux->config.frame_payload_max + WIRE_HEADER_SIZE;
+    uint32_t payload = mux->config.frame_payload_max;
+
+    return WIRE_HEADER_SIZE + (payload < TURN_PAYLOAD ? payload : TURN_PAYLOAD);
 }
 
 static bool go_away_is_due(const struct mux *mux)
@@ -181,10 +186,13 @@ size_t mux_emit_control(struct mux *mux, uint64_t now_ms, uint8_t *bytes,
     return written;
 }
 
-/* How much the stream whose turn it is may send in one frame: never 0. */
+/* How much the stream whose turn it is may send in one frame: never 0. While
+ * nobody else waits for a turn, a longer frame delays nobody. */
 static uint32_t quota_of(const struct mux *mux, const struct stream *stream)
 {
-    uint32_t quota = mux->turn_left - WIRE_HEADER_SIZE;
+    uint32_t quota = stream_list_count(&mux->table, STREAM_READY) == 1
+                         ? mux->config.frame_payload_max
+                         : mux->turn_left - WIRE_HEADER_SIZE;
 
     return stream->send_window < quota ? stream->send_window : quota;
 }
@@ -209,7 +217,7 @@ static void charge(struct mux *mux, struct stream *stream, uint32_t length)
     uint32_t wire = length + WIRE_HEADER_SIZE;
 
     stream->send_window -= length;
-    if (mux->turn_left - wire > WIRE_HEADER_SIZE) {
+    if (mux->turn_left > wire + WIRE_HEADER_SIZE) {
         mux->turn_left -= wire;
     } else {
         mux->turn_left = mux_quantum(mux);

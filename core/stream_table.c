@@ -201,6 +201,12 @@ struct stream *stream_list_first(const struct stream_table *table,
     return named(table, table->lists[list].first);
 }
 
+uint32_t stream_list_count(const struct stream_table *table,
+                           enum stream_list list)
+{
+    return table->lists[list].count;
+}
+
 bool stream_is_listed(const struct stream *stream, enum stream_list list)
 {
     return (stream->listed & 1u << list) != 0;

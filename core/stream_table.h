@@ -117,6 +117,8 @@ void stream_list_remove(struct stream_table *table, enum stream_list list,
                         struct stream *stream);
 struct stream *stream_list_first(const struct stream_table *table,
                                  enum stream_list list); /* NULL: empty */
+uint32_t stream_list_count(const struct stream_table *table,
+                           enum stream_list list);
 bool stream_is_listed(const struct stream *stream, enum stream_list list);
 
 /* Is this move in the table? */

@@ -439,6 +439,38 @@ static void ready_streams_take_turns(void **state)
     script_forget(&s);
 }
 
+/* Alone it waits for nobody and keeps nobody waiting. */
+static void only_a_lone_stream_sends_more_than_a_turn_in_a_frame(void **state)
+{
+    static uint8_t frame[WIRE_HEADER_SIZE + 262144];
+    struct script s;
+    struct mux_sender sender;
+
+    (void)state;
+    start_four(&s);
+    mux_ready(s.mux, 4, false);
+    mux_ready(s.mux, 6, false);
+    mux_ready(s.mux, 8, false);
+    assert_true(mux_next_sender(s.mux, &sender));
+    assert_int_equal(sender.stream, 2);
+    assert_int_equal(sender.quota, 262144);
+    mux_emit_data(s.mux, 2, frame, 262144);
+    mux_emit_data(s.mux, 2, frame, 1000); /* begins a turn */
+
+    mux_ready(s.mux, 8, true);
+    for (uint32_t id = 2; id <= 14; id += 6) {
+        assert_true(mux_next_sender(s.mux, &sender));
+        assert_int_equal(sender.stream, id == 14 ? 2 : id);
+        assert_int_equal(sender.quota, id == 2 ? 16384 - 1012 : 16384);
+        mux_emit_data(s.mux, sender.stream, frame, sender.quota);
+    }
+    mux_ready(s.mux, 2, false);
+    assert_true(mux_next_sender(s.mux, &sender));
+    assert_int_equal(sender.stream, 8);
+    assert_int_equal(sender.quota, 262144);
+    script_forget(&s);
+}
+
 static void a_sender_is_named_by_its_user(void **state)
 {
     struct script s;
@@ -612,6 +644,7 @@ static const struct CMUnitTest tests[] = {
     REQ("D13,W-18", credit_in_a_syn_beyond_32_bits_ends_the_session),
     REQ("D15,W-24", frames_are_no_longer_than_configured),
     REQ("D26,L-05", ready_streams_take_turns),
+    REQ("D26,L-05,P-02", only_a_lone_stream_sends_more_than_a_turn_in_a_frame),
     REQ("D26", a_sender_is_named_by_its_user),
     REQ("D26,L-05", small_frames_get_their_share_of_the_wire),
     REQ("D26", a_stream_that_comes_back_waits_for_its_turn),

@@ -732,7 +732,7 @@ static void the_defaults_are_those_of_the_decisions(void **state)
         assert_int_equal(config.inbound_max, 256);
         assert_int_equal(config.unacked_max, 256);
         assert_int_equal(config.recv_window, 262144);
-        assert_int_equal(config.frame_payload_max, 16384);
+        assert_int_equal(config.frame_payload_max, 262144);
         assert_int_equal(config.ping_missed_max, 3);
         assert_int_equal(config.ping_interval_ms, 5000);
         assert_int_equal(config.open_timeout_ms, 30000);
