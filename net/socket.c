@@ -64,6 +64,24 @@ static int give_up(int fd)
     return -1;
 }
 
+static bool is_loopback(const struct sockaddr_storage *address)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+
+    return address->ss_family == AF_INET6
+               ? IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr)
+               : address->ss_family == AF_INET &&
+                     ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static void do_not_pace(int fd)
+{
+    static const char name[] = "reno"; /* every kernel has it */
+    (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name,
+                         sizeof name - 1);
+}
+
 int socket_listen_loopback(uint16_t port, uint16_t *bound)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -85,6 +103,7 @@ int socket_listen_loopback(uint16_t port, uint16_t *bound)
     }
     socket_no_delay(fd);
     socket_keep_alive(fd);
+    do_not_pace(fd);
     if (bound != NULL) {
         *bound = ntohs(address.sin_port);
     }
@@ -102,6 +121,17 @@ void socket_no_delay(int fd)
 {
     int on = 1;
     (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+void socket_no_pacing(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+
+    if (sys_getpeername(fd, (struct sockaddr *)&peer, &length) == 0 &&
+        is_loopback(&peer)) {
+        do_not_pace(fd);
+    }
 }
 
 void socket_keep_alive(int fd)

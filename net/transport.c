@@ -802,6 +802,7 @@ static bool adopt_tls(SSL *ssl, int fd)
 static void set_options(int fd, const struct transport_config *config)
 {
     socket_no_delay(fd);
+    socket_no_pacing(fd);
     (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
                          &config->user_timeout_ms,
                          sizeof config->user_timeout_ms);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -94,6 +95,39 @@ static void connections_are_handed_over_ready_for_use(void **state)
     close(server.last);
     stop(&server);
     assert_int_equal(open_descriptors(), before);
+}
+
+static bool is_paced(int fd)
+{
+    char name[16] = "";
+    socklen_t length = sizeof name;
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length) != 0 ||
+           strcmp(name, "reno") != 0;
+}
+
+/* A host's own choice, BBR above all, paces what it sends: with timers. */
+static void within_this_host_nothing_is_paced(void **state)
+{
+    struct server server;
+    int pair[2];
+    int client;
+    (void)state;
+
+    start(&server);
+    client = dial(&server);
+    loop_run_once(server.loop, 1000);
+    assert_false(is_paced(server.last));
+    socket_no_pacing(client);
+    assert_false(is_paced(client));
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    socket_no_pacing(pair[0]); /* harmless */
+    close(pair[0]);
+    close(pair[1]);
+    close(client);
+    close(server.last);
+    stop(&server);
 }
 
 static void the_listener_is_on_loopback_and_its_port_comes_back(void **state)
@@ -244,6 +278,7 @@ static void a_mapping_is_zero_and_costs_what_is_touched(void **state)
 
 static const struct CMUnitTest tests[] = {
     REQ("AC-06", connections_are_handed_over_ready_for_use),
+    REQ("P-01", within_this_host_nothing_is_paced),
     REQ("AC-01", the_listener_is_on_loopback_and_its_port_comes_back),
     REQ("AC-05", a_closed_acceptor_refuses_at_once),
     REQ("X17", out_of_descriptors_the_newcomer_is_reset),
