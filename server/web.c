@@ -214,10 +214,18 @@ void web_close_listener(struct web *web)
 
 void web_run(struct web *web)
 {
-    /* Callbacks of the library change our timers, too: so before each wait. */
-    do {
-        set_wake(web);
-    } while (!web->stopped && lws_service(web->context, 0) >= 0);
+    bool works = true;
+
+    while (works && !web->stopped) {
+        if (web->visits == NULL) {
+            /* Tunnels alone: they do without the library's turn and poll(). */
+            loop_run_once(web->parts.loop, -1);
+        } else {
+            /* Its callbacks change our timers, too: so before each wait. */
+            set_wake(web);
+            works = lws_service(web->context, 0) >= 0;
+        }
+    }
 }
 
 void web_stop(struct web *web)
