@@ -19,11 +19,16 @@ struct memory {
     size_t size;
 };
 
+struct slot { /* of the heap: a task and its key, side by side */
+    uint64_t due_us, tie, sequence;
+    struct task *task;
+};
+
 struct sim {
     struct sim_config config;
     uint64_t now_us, steps, sequence;
     struct chance ties;
-    struct task **heap;
+    struct slot *heap;
     size_t heap_count, heap_capacity;
     struct memory *memories;
     size_t memory_size;
@@ -45,7 +50,7 @@ static struct sim *running;
 
 /* ---- tasks --------------------------------------------------------------- */
 
-static bool is_before(const struct task *a, const struct task *b)
+static bool is_before(const struct slot *a, const struct slot *b)
 {
     if (a->due_us != b->due_us) {
         return a->due_us < b->due_us;
@@ -53,47 +58,35 @@ static bool is_before(const struct task *a, const struct task *b)
     return a->tie != b->tie ? a->tie < b->tie : a->sequence < b->sequence;
 }
 
-static void heap_put(struct sim *sim, struct task *task, size_t place)
+static void heap_put(struct sim *sim, const struct slot *slot, size_t place)
 {
-    sim->heap[place] = task;
-    task->place = place;
+    sim->heap[place] = *slot;
+    slot->task->place = place;
 }
 
-static void heap_rise(struct sim *sim, struct task *task)
+/* The slot goes where it belongs, up or down from this place. */
+static void heap_settle(struct sim *sim, const struct slot *slot, size_t place)
 {
-    size_t place = task->place;
-
-    while (place > 0) {
-        struct task *above = sim->heap[(place - 1) / 2];
-        if (!is_before(task, above)) {
-            break;
-        }
-        heap_put(sim, above, place);
+    while (place > 0 && is_before(slot, &sim->heap[(place - 1) / 2])) {
+        heap_put(sim, &sim->heap[(place - 1) / 2], place);
         place = (place - 1) / 2;
     }
-    heap_put(sim, task, place);
-}
-
-static void heap_sink(struct sim *sim, struct task *task)
-{
-    size_t place = task->place;
-
     for (;;) {
         size_t below = 2 * place + 1;
         if (below >= sim->heap_count) {
             break;
         }
         if (below + 1 < sim->heap_count &&
-            is_before(sim->heap[below + 1], sim->heap[below])) {
+            is_before(&sim->heap[below + 1], &sim->heap[below])) {
             below++;
         }
-        if (!is_before(sim->heap[below], task)) {
+        if (!is_before(&sim->heap[below], slot)) {
             break;
         }
-        heap_put(sim, sim->heap[below], place);
+        heap_put(sim, &sim->heap[below], place);
         place = below;
     }
-    heap_put(sim, task, place);
+    heap_put(sim, slot, place);
 }
 
 static void heap_reserve(struct sim *sim)
@@ -102,7 +95,7 @@ static void heap_reserve(struct sim *sim)
         return;
     }
     size_t capacity = sim->heap_capacity == 0 ? 64 : 2 * sim->heap_capacity;
-    struct task **heap = sim_alloc(sim, capacity * sizeof *heap);
+    struct slot *heap = sim_alloc(sim, capacity * sizeof *heap);
     if (sim->heap_count > 0) {
         memcpy(heap, sim->heap, sim->heap_count * sizeof *heap);
     }
@@ -126,11 +119,9 @@ void task_stop(struct task *task)
         return;
     }
     task->due_us = SIM_NEVER;
-    struct task *last = sim->heap[--sim->heap_count];
-    if (last != task) {
-        heap_put(sim, last, task->place);
-        heap_rise(sim, last);
-        heap_sink(sim, last);
+    const struct slot last = sim->heap[--sim->heap_count];
+    if (last.task != task) {
+        heap_settle(sim, &last, task->place);
     }
 }
 
@@ -144,14 +135,16 @@ void task_set(struct task *task, uint64_t at_us)
     }
     bool is_new = task->due_us == SIM_NEVER;
     task->due_us = at_us > sim->now_us ? at_us : sim->now_us;
-    task->tie = sim->config.permutes ? chance_next(&sim->ties) : 0;
-    task->sequence = sim->sequence++;
+    const struct slot slot = {
+        .due_us = task->due_us,
+        .tie = sim->config.permutes ? chance_next(&sim->ties) : 0,
+        .sequence = sim->sequence++,
+        .task = task};
     if (is_new) {
         heap_reserve(sim);
         task->place = sim->heap_count++;
     }
-    heap_rise(sim, task);
-    heap_sink(sim, task);
+    heap_settle(sim, &slot, task->place);
 }
 
 void task_by(struct task *task, uint64_t at_us)
@@ -231,17 +224,16 @@ struct network **sim_network(struct sim *sim)
 
 bool sim_step(struct sim *sim, uint64_t until_us)
 {
-    struct task *task = sim->heap_count > 0 ? sim->heap[0] : NULL;
-
-    if (task == NULL || task->due_us > until_us) {
+    if (sim->heap_count == 0 || sim->heap[0].due_us > until_us) {
         if (until_us != SIM_NEVER && until_us > sim->now_us) {
             sim->now_us = until_us;
         }
         return false;
     }
+    struct task *task = sim->heap[0].task;
     sim->now_us = task->due_us;
     sim->steps++;
-    sim_mark(sim, sim->now_us, task->sequence);
+    sim_mark(sim, sim->now_us, sim->heap[0].sequence);
     task_stop(task);
     task->run(task->user);
     return true;

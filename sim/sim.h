@@ -31,8 +31,7 @@ struct task { /* lives inside its owner; fields belong to sim.c */
     void (*run)(void *user);
     void *user;
     uint64_t due_us; /* SIM_NEVER: not set */
-    uint64_t tie, sequence;
-    size_t place; /* in the heap */
+    size_t place;    /* in the heap */
 };
 
 void task_init(struct task *task, struct sim *sim, void (*run)(void *user),
