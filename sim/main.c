@@ -21,8 +21,9 @@
 #include "sim/world.h"
 
 #define JOBS_MAX 64u
-#define FAILURES_MAX 64u /* that are named; all are counted */
-#define SEED_SECONDS 120 /* of processor time: more is a hang */
+#define FAILURES_MAX 64u       /* that are named; all are counted */
+#define SEED_SECONDS 120       /* of processor time: more is a hang; */
+#define SEED_SECONDS_MUTANT 20 /* a core with a known bug often does */
 #define MEMORY_BYTES (UINT64_C(3) << 30)
 #define SHRINK_RUNS 2000u
 #define PLAN_FILE_MAX (8u << 20)
@@ -148,14 +149,19 @@ static void limit_memory(void)
 #endif
 }
 
-static void limit_seconds(rlim_t more)
+static int seed_seconds(void)
+{
+    return core_mutant != 0 ? SEED_SECONDS_MUTANT : SEED_SECONDS;
+}
+
+static void limit_seconds(int more)
 {
     struct rusage used;
     struct rlimit limit = {.rlim_max = RLIM_INFINITY};
 
     getrusage(RUSAGE_SELF, &used);
     limit.rlim_cur =
-        (rlim_t)used.ru_utime.tv_sec + (rlim_t)used.ru_stime.tv_sec + more;
+        (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec + more);
     (void)setrlimit(RLIMIT_CPU, &limit);
 }
 
@@ -218,7 +224,7 @@ static void work(struct board *board, struct worker *worker)
         }
         worker->seed = seed;
         worker->busy = true;
-        limit_seconds(SEED_SECONDS);
+        limit_seconds(seed_seconds());
         plan_draw(&plan, seed);
         if (!world_run(&plan, NULL, &result, &failure)) {
             worker->totals.failures++;
@@ -258,7 +264,7 @@ static bool bury(struct board *board, struct worker *worker, int status)
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU) {
         snprintf(failure.oracle, sizeof failure.oracle, "hang");
         snprintf(failure.message, sizeof failure.message,
-                 "no end after %d s of processor time", SEED_SECONDS);
+                 "no end after %d s of processor time", seed_seconds());
     } else {
         snprintf(failure.message, sizeof failure.message,
                  "the process died of %s %d",
@@ -386,7 +392,7 @@ static void tell_first(const struct options *options, uint64_t seed)
     pid_t pid = fork();
     if (pid == 0) {
         struct plan plan;
-        limit_seconds(SEED_SECONDS);
+        limit_seconds(seed_seconds());
         plan_draw(&plan, seed);
         run_one(options, &plan);
         fflush(stdout);
@@ -518,7 +524,7 @@ static bool run_trial(const struct plan *plan, struct trial *trial)
     pid_t pid = fork();
     if (pid == 0) {
         struct world_result result;
-        limit_seconds(SEED_SECONDS);
+        limit_seconds(seed_seconds());
         trial_page->failed =
             !world_run(plan, NULL, &result, &trial_page->failure);
         _exit(EXIT_SUCCESS);
@@ -824,7 +830,7 @@ static int run_plan(const struct options *options)
     } else if (options->shrink) {
         status = shrink(&plan);
     } else {
-        limit_seconds(SEED_SECONDS);
+        limit_seconds(seed_seconds());
         status = run_one(options, &plan);
     }
     plan_free(&plan);
