@@ -47,6 +47,10 @@ endfunction()
 function(project_program name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
+  if(COVERAGE) # what ends by _exit() has run something, too
+    target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/ci/gcov_exit.c)
+    target_link_options(${name} PRIVATE -Wl,--wrap=_exit)
+  endif()
   set_target_properties(${name} PROPERTIES C_STANDARD 17 C_STANDARD_REQUIRED ON
     C_EXTENSIONS OFF)
   target_link_libraries(${name} PRIVATE ${arg_LINK} project_flags)
