@@ -33,11 +33,14 @@ if(HARDEN)
     -Wl,-z,relro,-z,now $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>)
 endif()
 
-# project_library(name SOURCES... LINK...): a static library of one folder. Its
-# LINK list is the folder's dependency rule.
+# project_library(name SOURCES... LINK... [KIND SHARED]): a library of one
+# folder, static by default. Its LINK list is the folder's dependency rule.
 function(project_library name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
-  add_library(${name} STATIC ${arg_SOURCES})
+  cmake_parse_arguments(arg "" "KIND" "SOURCES;LINK" ${ARGN})
+  if(NOT arg_KIND)
+    set(arg_KIND STATIC)
+  endif()
+  add_library(${name} ${arg_KIND} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES C_STANDARD 17 C_STANDARD_REQUIRED ON
     C_EXTENSIONS OFF)
   target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE project_flags)
