@@ -149,7 +149,8 @@ def every_plan_names_what_there_is():
     equal((sorted(set(drawn) - {"engine"}), len(drawn)), (sorted(cases.CASES), len(set(drawn))))
     published = {(name, rig) for name, _, only in cases.PUBLISHED for rig in only or cases.CASES[name].rigs}
     for goal in goals.GOALS:
-        for case, rig, figure in filter(None, (goal.above, goal.below)):
+        for case, rig, figure in filter(None, [point for _, point in goal.points] if isinstance(goal, goals.Growth)
+                                        else [goal.above, goal.below]):
             if case != "engine":
                 assert (case, rig) in published and figure in cases.CASES[case].figures, (case, rig, figure)
 
@@ -171,6 +172,17 @@ def a_goal_is_met_by_the_median_of_its_pairs():
     equal(goals.Goal("P-01", "", *pair, at_least=0.51).judge(runs)[3], False)
     equal(goals.Goal("P-01", "", ("a", "x", "f"), None, at_most=2).judge(runs), (2, 1, 9, True))
     equal(goals.Goal("P-01", "", ("b", "x", "f"), None, at_most=2).judge(runs), None)
+
+
+def growth_is_the_exponent_of_a_total():
+    """A cost for each that stays makes a linear total; one that doubles with ten times as many does not pass."""
+    runs = [run_of("small", "x", 0, f=3), run_of("large", "x", 0, f=3), run_of("dear", "x", 0, f=6)]
+    points = (100, ("small", "x", "f")), (1000, ("large", "x", "f"))
+    found = goals.Growth("P-10", "", points, 1.05).judge(runs)
+    equal((round(found[0], 9), found[3]), (1, True))
+    found = goals.Growth("P-10", "", (points[0], (1000, ("dear", "x", "f"))), 1.05).judge(runs)
+    equal((round(found[0], 3), found[3]), (1.301, False))
+    equal(goals.Growth("P-10", "", (points[0], (1000, ("none", "x", "f"))), 1.05).judge(runs), None)
 
 
 def a_plot_is_well_formed_and_its_bars_are_in_proportion():
@@ -339,7 +351,7 @@ TESTS = [
     a_machine_that_stays_loud_gives_the_least_disturbed_run_and_says_so,
     patience_ends_when_the_machine_does_not_get_quiet, an_exponent_is_the_slope_between_logarithms,
     short_numbers_have_three_digits_that_matter, every_plan_names_what_there_is, a_goal_is_met_by_the_median_of_its_pairs,
-    a_plot_is_well_formed_and_its_bars_are_in_proportion, the_report_says_what_was_measured_and_what_was_not,
+    growth_is_the_exponent_of_a_total,    a_plot_is_well_formed_and_its_bars_are_in_proportion, the_report_says_what_was_measured_and_what_was_not,
     the_origin_answers_small_and_bulk_requests_exactly,
     load_counts_what_came_through_both_relays, load_gives_up_on_a_service_that_is_none, link_carries_packets_late_and_loses_what_it_must,
 ]

@@ -1,7 +1,9 @@
 """What one run of bench/run shares: programs, a folder, keys, what it runs on."""
+import contextlib
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +19,15 @@ TOOLS = ["link", "load", "origin", "relay", "swarm"]
 def run(argv, **options):
     """A helper program, to its end."""
     return subprocess.run(argv, check=True, capture_output=True, text=True, **options)
+
+
+def allow_descriptors(wanted=65536):
+    """For servers with ten thousand agents: as many as that, or as many as may be had."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (max(wanted, hard), hard):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, limit), limit))
+            return
 
 
 class Bench:

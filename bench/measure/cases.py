@@ -50,13 +50,14 @@ def _far(job, round_trip, loss):
     way = "agent → client" if job == "get" else "client → agent"
     return Case("far%d%s-%s" % (round_trip, "-loss" if loss else "", job),
                 "bulk, %s, 1 stream, %d ms of round trip, %g %% lost" % (way, round_trip, loss * 100), job,
-                ("direct", "ours", "go", "rathole", "wstunnel", "ssh"), measured=3000, warm_up=3000,
+                ("direct", "ours", "go", "rathole", "wstunnel", "ssh"), measured=3000,
+                warm_up=max(1500, 15 * round_trip),
                 figures=("MiB/s",), round_trip=round_trip, loss=loss)
 
 
 _ALL = ORTHRUS + RELAYS + CHAINS + RIVALS
 _NO_FORKS = [name for name in _ALL if name != "socat"]  # a process for each connection cannot be accounted
-_TLS = ["ours-tls", "go-tls", "wstunnel-tls", "chisel", "frp", "ssh"]
+_TLS = ["ours-tls", "go-tls", "haproxy2-tls", "wstunnel-tls", "chisel", "frp", "ssh"]
 _QUEUES = ["ours", "go", "haproxy2", *RIVALS]
 
 CASES = {case.name: case for case in [
@@ -99,6 +100,7 @@ QUICK = [
     ("streams1000", 1, ["ours", "go"]),
 ]
 _BULK = [*ORTHRUS, "haproxy", "relay", "splice", "rathole", "wstunnel", "chisel", "frp"]
+_FAR = ["direct", "ours", "go", "rathole"]
 PUBLISHED = [
     *[(name, 5, _BULK) for name in ("get1", "get16", "put1", "put16")],
     ("get1", 1, ["direct", "nginx", "socat", "haproxy2", "nginx2", "ssh"]),
@@ -107,10 +109,8 @@ PUBLISHED = [
     ("ask1", 3, ["ours", "go", "haproxy2", "rathole"]), ("ask64", 3, ["ours", "go", "haproxy2", "rathole"]),
     ("ask-each", 3, ["ours", "go", "haproxy2", "rathole"]), ("policy", 5, None),
     ("late0", 5, ["ours", "go", "rathole"]), ("late1", 5, ["ours", "go", "rathole"]),
-    ("late16", 5, ["ours", "go", "rathole"]), ("late-line", 3, ["direct", "ours", "go", "rathole"]),
-    ("far100-get", 5, ["direct", "ours", "go", "rathole"]), ("far100-put", 3, ["direct", "ours", "go", "rathole"]),
-    ("far20-get", 2, ["direct", "ours", "go", "rathole"]), ("far200-get", 2, ["direct", "ours", "go", "rathole"]),
-    ("far100-loss-get", 2, ["direct", "ours", "go", "rathole"]),
+    ("late16", 5, ["ours", "go", "rathole"]), ("late-line", 3, _FAR), ("far100-get", 5, _FAR), ("far100-put", 2, _FAR),
+    *[(name, 1, _FAR) for name in ("far20-get", "far200-get", "far100-loss-get")],
     ("idle5000", 5, None), ("idle1000", 1, None), ("storm1000", 1, None), ("storm5000", 5, None),
     ("streams1000", 1, None),
 ]

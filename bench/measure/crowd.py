@@ -27,7 +27,7 @@ class Crowd:
     rigs: tuple
     count: int             # agents, or streams
     interval: int = 2      # s between keep-alives, of both servers
-    measured: int = 6000   # ms of idling
+    measured: int = 5000   # ms of idling
     figures: tuple = ()
     less_is_better: bool = True
 
@@ -174,7 +174,7 @@ def storm(bench, peer, case):
         port = max(port for _, port in server.process.listeners()
                    if port != int(server.address.rpartition(":")[2]))
         watched = [server.process.pid, agent.process.pid, origin.process.pid]
-        live = load.start(bench, "ask", "127.0.0.1:%d" % port, "--connections", 2, "--rate", 200,
+        live = load.start(bench, "ask", "127.0.0.1:%d" % port, "--connections", 4, "--rate", 100,
                           "--measured", CONNECT_S_MAX * 1000, "--warm-up", 300)
         time.sleep(0.5)
         span = Span(bench, [*watched, live.pid])

@@ -31,6 +31,31 @@ class Goal:
         return "≤ %g" % self.at_most if self.at_most is not None else "≥ %g" % self.at_least
 
 
+@dataclass(frozen=True)
+class Growth:
+    """How a total grows with a number: the exponent fitted to the medians. points: (number, (case, rig, figure)); each
+    figure is a cost for each one of them."""
+    requirement: str
+    text: str
+    points: tuple
+    at_most: float
+
+    def judge(self, runs):
+        """As a goal's."""
+        found = []
+        for number, point in self.points:
+            values = figures.series(runs, *point).values()
+            if not values:
+                return None
+            found.append((number, number * figures.spread(list(values))[0]))
+        power = figures.exponent(found)
+        return power, power, power, power <= self.at_most
+
+    def bar(self):
+        """The limit, in words."""
+        return "≤ %g" % self.at_most
+
+
 def _bulk(requirement, case, text, ours, theirs, limit, figure="cpu s a GiB"):
     return Goal(requirement, "%s: CPU a GiB, %s" % (case, text), (case, ours, figure), (case, theirs, figure), at_most=limit)
 
@@ -73,6 +98,10 @@ def _all():
                ("engine", "ours", "GiB/CPU s"), ("engine", "hashicorp", "GiB/CPU s"), at_least=10)
     yield Goal("P-10", "streams1000: MB of 1,000 idle streams in orthrusd", ("streams1000", "ours", "server MB"), None,
                at_most=8)
+
+    for text, case, figure in (("connects", "storm", "us CPU a connect"), ("keep-alives", "idle", "us CPU a ping")):
+        yield Growth("P-10", "orthrusd's CPU for the %s of 1,000 and 5,000 agents: exponent" % text, tuple(
+            (count, ("%s%d" % (case, count), "ours", figure)) for count in (1000, 5000)), 1.05)
 
 
 GOALS = list(_all())

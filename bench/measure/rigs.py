@@ -176,9 +176,9 @@ def bare(kind):
     return start
 
 
-def haproxy(bench, host, target):
-    """HAProxy with its defaults, in TCP mode."""
-    port = free_port()
+def haproxy(bench, host, target, port=0, bind="", server=""):  # pylint: disable=too-many-arguments
+    """HAProxy with its defaults, in TCP mode; bind and server are more words for either side."""
+    port = port or free_port()
     config = bench.write("haproxy.cfg", """
 defaults
     mode tcp
@@ -186,10 +186,23 @@ defaults
     timeout client 1h
     timeout server 1h
 listen relay
-    bind %s:%d
-    server origin %s
-""" % (host, port, target))
+    bind %s:%d %s
+    server origin %s %s
+""" % (host, port, bind, target, server))
     return Process("haproxy", ["haproxy", "-db", "-f", config], bench.path("haproxy.log")), port
+
+
+def haproxy_pair(rig, bench, origin, place):
+    """Two of them with TLS in between: what a tunnel would be without a tunnel."""
+    port, door = free_port(), free_port()
+    with open(bench.certificate(), encoding="ascii") as cert, open(bench.certificate_key(), encoding="ascii") as key:
+        pem = bench.write("haproxy.pem", cert.read() + key.read())
+    with place.far():
+        far = haproxy(bench, place.host, origin.target, door, bind="ssl crt " + pem)[0]
+        rig.add("agent", far)
+    with place.near():
+        rig.add("server", haproxy(bench, place.host, "%s:%d" % (place.host, door), port, server="ssl verify none")[0])
+    rig.address = "%s:%d" % (place.host, port)
 
 
 def nginx(bench, host, target):
@@ -353,6 +366,7 @@ RIGS = {
     "go-tls": tunnel("go", "raw-agent", tls=True),
     "haproxy": relay(haproxy),
     "haproxy2": relay(haproxy, hops=2),
+    "haproxy2-tls": haproxy_pair,
     "nginx": relay(nginx),
     "nginx2": relay(nginx, hops=2),
     "socat": relay(socat),
@@ -369,7 +383,7 @@ RIGS = {
 TITLES = {
     "direct": "no relay", "ours": "Orthrus", "goagent": "orthrusd + Go agent", "goserver": "Go server + orthrus-agent",
     "go": "Go server + Go agent", "readonly": "Orthrus, read-only policy", "ours-tls": "Orthrus, TLS",
-    "go-tls": "Go server + Go agent, TLS", "haproxy": "HAProxy", "haproxy2": "2 × HAProxy", "nginx": "nginx",
+    "go-tls": "Go server + Go agent, TLS", "haproxy": "HAProxy", "haproxy2": "2 × HAProxy", "haproxy2-tls": "2 × HAProxy, TLS between", "nginx": "nginx",
     "nginx2": "2 × nginx", "socat": "socat", "relay": "bare recv/send relay", "splice": "bare splice relay",
     "rathole": "rathole", "wstunnel": "wstunnel", "wstunnel-tls": "wstunnel, TLS", "chisel": "chisel (SSH)",
     "frp": "frp (TLS)", "ssh": "ssh -R",

@@ -1,6 +1,7 @@
 """Whole rivals, from their languages' registries by the ordinary clients; what cannot be had is left out, with the
 reason."""
 import os
+import re
 import shutil
 import subprocess
 
@@ -65,7 +66,8 @@ class Rivals:
             done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-                reason = "%s: %s" % (" ".join(argv[:2]), " ".join(lines[-2:])[:300])
+                last = re.sub(r"^error: |^server response: ", "", lines[-1] if lines else "no reason given")
+                reason = "`%s %s`: %s" % (" ".join(argv[:2]), argv[-1], last[:200])
                 with open(refusal, "w", encoding="utf-8") as file:
                     file.write(reason)
                 return reason
