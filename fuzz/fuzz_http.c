@@ -6,6 +6,7 @@
  * forwarded as it is; a chunked body is what an independent reader makes of it.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "core/http.h"
 #include "fuzz/harness.h"
@@ -56,8 +57,27 @@ static bool is_hop_by_hop(struct span name)
            http_is(name, "proxy-connection") || http_is(name, "trailer");
 }
 
+/* Is this field between the client and us, by the client's Connection? */
+static bool is_named(const struct http_request *from, struct span name)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < from->connection_length; i++) {
+        if (from->connection[i] == ',') {
+            if (i - at == name.length &&
+                strncasecmp((const char *)from->connection + at,
+                            (const char *)name.bytes, name.length) == 0) {
+                return true;
+            }
+            at = i + 1;
+        }
+    }
+    return false;
+}
+
 /* Every byte of the first line and the fields is what may be forwarded. */
-static void must_be_forwarded_well(const struct http_request *request)
+static void must_be_forwarded_well(const struct http_request *request,
+                                   const struct http_request *from)
 {
     struct span fields = request->fields;
     struct http_field field;
@@ -68,6 +88,7 @@ static void must_be_forwarded_well(const struct http_request *request)
     }
     while (http_next_field(&fields, &field)) {
         MUST(field.name.length > 0 && !is_hop_by_hop(field.name));
+        MUST(!is_named(from, field.name) || http_is(field.name, "connection"));
         MUST(!http_is(field.name, "connection") ||
              http_is(field.value, "close"));
         hosts += http_is(field.name, "host");
@@ -93,7 +114,7 @@ static void rewrite(const struct http_request *request, uint8_t *head,
          same(again.path, request->path));
     MUST(again.close == request->close && !again.upgrade &&
          !again.expects_continue);
-    must_be_forwarded_well(&again);
+    must_be_forwarded_well(&again, request);
     /* over the head that is being read, as the filter does it */
     MUST(http_write_request(request, head) == size);
     MUST(memcmp(head, once, size) == 0);
