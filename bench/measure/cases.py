@@ -84,10 +84,10 @@ CASES = {case.name: case for case in [
          line_rate=12_500_000),
     *[_far(job, round_trip, loss) for round_trip in (20, 100, 200) for loss in (0, 0.01) for job in ("get", "put")],
     *[Crowd("storm%d" % count, "%s agents connect at once" % figures.short(count), "storm", ("ours", "go"), count,
-            figures=("us CPU a connect", "live p99 ms", "live max ms", "connects/s", "lost")) for count in (1000, 5000)],
+            figures=("us CPU a connect", "live p99 ms", "live max ms", "connects/s", "lost")) for count in (1000, 5000, 10000)],
     *[Crowd("idle%d" % count, "%s idle agents, a keep-alive each 2 s" % figures.short(count), "idle", ("ours", "go"), count,
             figures=("KiB an agent", "us CPU a ping", "CPU s a minute", "KiB an agent, later", "pings/s"))
-      for count in (0, 1000, 5000)],
+      for count in (0, 1000, 5000, 10000)],
     Crowd("streams1000", "1,000 idle streams of one agent", "streams", tuple(ORTHRUS + CHAINS + RIVALS), 1000,
           figures=("server MB", "agent MB", "relay MB")),
 ]}

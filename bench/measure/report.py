@@ -21,7 +21,8 @@ CHAPTERS = [
     ("Long lines", "far", [case for case in cases.CASES if case.startswith("far")], 1,
      "One stream over a line of 1 Gbit/s between two network namespaces (`bench/link.c`). `no relay` is raw TCP on the same "
      "line."),
-    ("Many agents", "agents", ["idle0", "idle1000", "idle5000", "storm1000", "storm5000"], 2,
+    ("Many agents", "agents", ["idle0", "idle1000", "idle5000", "idle10000", "storm1000",
+                                "storm5000", "storm10000"], 2,
      "All agents of a storm connect at once while one that was connected is in use. Idle agents answer pings and do "
      "nothing else."),
     ("Idle streams", "streams", ["streams1000"], 1, "Connections through one agent that have had one answer and are kept."),

@@ -5,6 +5,7 @@ talks to the origin), or relay (there is but one). Everything runs in one sessio
 scheduler treats all of them alike.
 """
 import contextlib
+import getpass
 import os
 import secrets
 import signal
@@ -343,7 +344,8 @@ PermitRootLogin yes
 AllowTcpForwarding yes
 GatewayPorts clientspecified
 """ % (host, door, key, key))
-    os.makedirs("/run/sshd", exist_ok=True)
+    with contextlib.suppress(PermissionError):
+        os.makedirs("/run/sshd", exist_ok=True)
     return Process("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", config], bench.path("sshd.log"), cwd=folder)
 
 
@@ -351,7 +353,8 @@ def ssh_agent(bench, host, door, port, target):
     """ssh -R"""
     return Process("ssh", ["ssh", "-N", "-F", "none", "-i", bench.ssh_key(), "-p", str(door),
                            "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",
-                           "-o", "ExitOnForwardFailure=yes", "-R", "%s:%d:%s" % (host, port, target), "root@" + host],
+                           "-o", "ExitOnForwardFailure=yes", "-R", "%s:%d:%s" % (host, port, target),
+                           getpass.getuser() + "@" + host],
                    bench.path("ssh.log"))
 
 

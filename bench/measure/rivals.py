@@ -38,7 +38,7 @@ class Rivals:
         reason = ""
         if name in PACKAGES:
             file, package = PACKAGES[name]
-            reason = "" if os.path.exists(file) else "no %s: ci/setup bench installs it" % package
+            reason = "" if os.path.exists(file) else "no %s here" % package
         elif name in RIVALS:
             reason = self._install(name)
         if reason:

@@ -30,6 +30,7 @@ type server struct {
 
 	mu       sync.Mutex
 	agents   map[string]*record // by uuid
+	keys     map[string]*record // by key, also of agents that are gone
 	remotes  map[string]*remote // by uuid
 	sessions map[string]*session
 }
@@ -71,6 +72,7 @@ func runServer(args []string) error {
 		halfClose: *halfClose,
 		keepAlive: *keepAlive,
 		agents:    map[string]*record{},
+		keys:      map[string]*record{},
 		remotes:   map[string]*remote{},
 		sessions:  map[string]*session{},
 	}
@@ -140,6 +142,7 @@ func (s *server) provision(name, key string) *record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.agents[r.UUID] = r
+	s.keys[key] = r
 	return r
 }
 
@@ -150,12 +153,11 @@ func (s *server) authenticate(r *http.Request) *record {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, agent := range s.agents {
-		if agent.key != "" && agent.key == token[7:] {
-			return agent
-		}
+	agent := s.keys[token[7:]]
+	if agent == nil || agent.key == "" || s.agents[agent.UUID] != agent {
+		return nil
 	}
-	return nil
+	return agent
 }
 
 func (s *server) connect(w http.ResponseWriter, r *http.Request) {
