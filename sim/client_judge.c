@@ -200,7 +200,6 @@ static void judge_engine_head(const struct client *client, unsigned status,
                  client->name, request_text(request));
     }
     if (request->sightings > 1) {
-        sim_met(client->world->sim, MET_SENT_AGAIN);
         if (!far_end(client, SOME, sends_again) &&
             !far_end(client, SOME, may_break)) {
             sim_fail(client->world->sim, "twice",

@@ -560,6 +560,9 @@ static enum progress begin_request(struct talk *talk)
     talk->has_waited = false;
     mark_mood(engine, talk->mood);
     request->sightings++;
+    if (request->sightings > 1) {
+        sim_met(engine->sim, MET_SENT_AGAIN);
+    }
     request->fate = FATE_UNDER_WAY;
     request->sent = 0;
     request->taken = 0;

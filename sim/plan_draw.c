@@ -10,6 +10,7 @@
 #include "sim/engine.h"
 
 #define DAY_US (24 * 3600 * SIM_S)
+#define HUGE_SIZE (UINT64_C(500) << 20)
 
 struct draw {
     struct plan *plan;
@@ -46,7 +47,7 @@ static uint32_t draw_sites(struct chance *chance)
 
 static uint64_t draw_phase_us(struct chance *chance, uint32_t sites)
 {
-    if (sites <= 2 && chance_in(chance, 1, 500)) {
+    if (sites <= 2 && chance_in(chance, 1, 200)) {
         return chance_between(chance, 25, 40) * 3600 *
                SIM_S; /* more than a day */
     }
@@ -203,6 +204,26 @@ static void weigh_acts(struct chance *chance, uint32_t acts[ACT_KINDS])
     }
 }
 
+static uint64_t draw_size_most(struct chance *chance)
+{
+    uint32_t large = chance_below(chance, 2000);
+
+    return large == 0     ? HUGE_SIZE
+           : large < 10   ? UINT64_C(64) << 20
+           : large < 100  ? UINT64_C(8) << 20
+           : large < 1000 ? UINT64_C(2) << 20
+                          : UINT64_C(1) << 16;
+}
+
+/* What takes long is not disturbed often, nor are there many. */
+static uint32_t most_acts(const struct draw *draw)
+{
+    bool is_long =
+        draw->plan->phase_us > DAY_US || draw->size_most == HUGE_SIZE;
+
+    return is_long ? 20 : 400;
+}
+
 void plan_draw(struct plan *plan, uint64_t seed)
 {
     struct draw draw = {.plan = plan, .chance = chance_of(seed, "plan", 0)};
@@ -224,12 +245,8 @@ void plan_draw(struct plan *plan, uint64_t seed)
     draw.moods[ENGINE_GOOD] = 0;
     draw.moods[ENGINE_HANGS_LATER] += draw.moods[ENGINE_HANGS_LATER] == 0;
     weigh_acts(chance, draw.acts);
-    uint32_t large = chance_below(chance, 200);
-    draw.size_most = large == 0    ? 64u << 20
-                     : large < 10  ? 8u << 20
-                     : large < 100 ? 2u << 20
-                                   : 1u << 16;
-    uint32_t extra = 3 + (uint32_t)chance_size(chance, 400);
+    draw.size_most = draw_size_most(chance);
+    uint32_t extra = 3 + (uint32_t)chance_size(chance, most_acts(&draw));
     plan->acts = malloc((plan->sites + 3 * extra) * sizeof *plan->acts);
     REQUIRE(plan->acts != NULL);
     draw_starts(&draw);

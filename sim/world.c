@@ -757,6 +757,18 @@ static void ask_all(struct world *world)
     }
 }
 
+/* A window a round trip is 100 kB a second at least. */
+static uint64_t client_bound_us(const struct world *world)
+{
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; i < world->plan->sites; i++) {
+        uint64_t bytes = bytes_of(world->plan, i);
+        most = bytes > most ? bytes : most;
+    }
+    return CLIENT_BOUND_US + most / 100000 * SIM_S;
+}
+
 static bool all_are_served(struct world *world)
 {
     return clients_live(world->clients) == 0;
@@ -872,7 +884,7 @@ static void run(void *user)
     heal(world);
     expect_connected(world);
     ask_all(world);
-    if (!await(world, all_are_served, CLIENT_BOUND_US)) {
+    if (!await(world, all_are_served, client_bound_us(world))) {
         clients_expect_done(world->clients);
     }
     end_knocking(world);
