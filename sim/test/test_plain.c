@@ -133,6 +133,54 @@ static void an_engine_that_is_gone_resets_the_stream(void **state)
     stub_free(stub);
 }
 
+static void put_frame(struct plain_ws *ws, uint8_t type, uint8_t flags,
+                      uint32_t length)
+{
+    const uint8_t header[12] = {0,
+                                type,
+                                0,
+                                flags,
+                                0,
+                                0,
+                                0,
+                                2,
+                                (uint8_t)(length >> 24),
+                                (uint8_t)(length >> 16),
+                                (uint8_t)(length >> 8),
+                                (uint8_t)length};
+
+    plain_bytes_add(&ws->data, header, sizeof header);
+    if (type == PLAIN_DATA) {
+        memset(plain_bytes_extend(&ws->data, length), 'x', length);
+    }
+}
+
+/* A hostile agent grants what it does not keep, and must not lose what comes:
+ * its engine would be taken for wrong (found by seed 11095). */
+static void who_breaks_the_rules_loses_no_byte(void **state)
+{
+    struct sim_config config = {.seed = 1};
+    struct sim *sim = sim_new(&config);
+    struct plain_event event;
+    struct plain_mux mux;
+    struct plain_ws ws;
+
+    (void)state;
+    plain_ws_init(&ws, sim, true, chance_of(1, "mask", 0));
+    plain_mux_init(&mux, &ws, true);
+    mux.guilty = true;
+    put_frame(&ws, PLAIN_WINDOW_UPDATE, PLAIN_SYN, 0);
+    put_frame(&ws, PLAIN_DATA, 0, PLAIN_WINDOW);
+    put_frame(&ws, PLAIN_DATA, 0, 1);
+    assert_true(plain_mux_next(&mux, &event));
+    assert_int_equal(event.kind, PLAIN_OPENED);
+    assert_true(plain_mux_next(&mux, &event));
+    assert_true(plain_mux_next(&mux, &event));
+    assert_int_equal(event.kind, PLAIN_ARRIVED);
+    assert_int_equal(event.stream->in.length, PLAIN_WINDOW + 1);
+    sim_free(sim);
+}
+
 static const struct CMUnitTest tests[] = {
     REQ("Q-04,AC-06", streams_come_back_whole),
     REQ("Q-04", a_silent_server_is_left),
@@ -140,5 +188,6 @@ static const struct CMUnitTest tests[] = {
     REQ("Q-04,AC-16", a_bad_key_is_refused_and_tried_again),
     REQ("Q-04", it_stops_when_its_streams_have_ended),
     REQ("Q-04,L-04", an_engine_that_is_gone_resets_the_stream),
+    REQ("Q-04,Y-01", who_breaks_the_rules_loses_no_byte),
 };
 RUN(tests)

@@ -213,52 +213,6 @@ static const struct story stories[] = {
     "[   35866] agent 1   connected\n"
     "[   35868] server    proxy of agent 1 on 44400\n"
     "[   76551] world     healed\n"),
-    /* It is sent whatever it grants. Found by seed 11095, where it dropped what
-     * it had no window for, and its engine was taken for wrong. */
-    STORY("Y-01,L-04",
-    a_hostile_agent_is_sent_what_it_grants,
-    "seed 11095\n"
-    "sites 1\n"
-    "phase-ms 30612\n"
-    "rough\n"
-    "13050 pause 20000\n"
-    "16170 client 0 pipelined 8388608\n"
-    "18569.403 client 0 pipelined 8388608\n"
-    "19953.310 client 0 ping 12265\n"
-    "19970 client 0 build 14483\n"
-    "19975.486 client 0 vanishes 238\n"
-    "22685.778 client 0 resets 63355\n"
-    "23400.323 agent-start 0 own\n"
-    "25440 rotate 0\n"
-    "25499.945 agent-start 0 hostile\n"
-    "28140 server-crash exits 0\n"
-    "28757.159 client 0 half-closes 10924\n"
-    "29040.003 client 0 list 0\n"
-    "29561.442 client 0 build 432666\n"
-    "30611.838 client 0 list 8857\n",
-    "[       0] server    started\n"
-    "[       0] operator  provisions agent 0\n"
-    "[   16170] client 0  finds no proxy of agent 0\n"
-    "[   18569] client 1  finds no proxy of agent 0\n"
-    "[   19953] client 2  finds no proxy of agent 0\n"
-    "[   19970] client 3  finds no proxy of agent 0\n"
-    "[   19975] client 4  finds no proxy of agent 0\n"
-    "[   22685] client 5  finds no proxy of agent 0\n"
-    "[   25440] operator  rotates the key of agent 0\n"
-    "[   28140] server    crashes with 0 sessions\n"
-    "[   28140] server    started\n"
-    "[   28140] agent 0   could not connect\n"
-    "[   28679] agent 0   connected as session 1\n"
-    "[   28679] server    proxy of agent 0 on 56233\n"
-    "[   28679] agent 0   connected as session 1\n"
-    "[   28764] client 6  GET /containers/web/json: 200, 10924 bytes, whole\n"
-    "[   29050] client 7  GET /containers/json: 200, 16384 bytes, whole\n"
-    "[   29561] server    proxy of agent 0 closed\n"
-    "[   29561] client 8  POST /build: reset after 0 bytes\n"
-    "[   29562] agent 0   lost its session\n"
-    "[   29562] agent 0   session 1 ended: fragmented control frame\n"
-    "[   30611] client 9  finds no proxy of agent 0\n"
-    "[   30612] world     healed\n"),
 };
 /* clang-format on */
 STORIES(stories)
