@@ -13,6 +13,7 @@ const usage = `usage: orthrus-peer COMMAND [FLAGS]
   agent      the agent in the field: filters, one request a stream
   raw-agent  bridges every stream to the Docker socket, both ways
   server     the reference server
+  routes     what net/http and a Docker Engine's router make of requests
 
 "orthrus-peer COMMAND -h" lists the flags.
 `
@@ -22,6 +23,7 @@ func main() {
 		"agent":     func(args []string) error { return runAgent(args, false) },
 		"raw-agent": func(args []string) error { return runAgent(args, true) },
 		"server":    runServer,
+		"routes":    runRoutes,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
