@@ -186,9 +186,10 @@ static void release(struct link *link, struct conn *conn)
 
 /* ---- what a connection's state means ------------------------------------- */
 
+/* Of a connection whose peer has said its last word. */
 static bool is_clean(const struct conn *conn)
 {
-    return conn->sent_all && conn->received_all && !conn->has_stream;
+    return conn->sent_all && !conn->has_stream;
 }
 
 static unsigned wants_of(const struct conn *conn)
@@ -732,7 +733,8 @@ static void check_conn(const struct link *link, const struct conn *conn)
     INVARIANT(!conn->has_stream || mux_is_live(link->mux, conn->stream));
     INVARIANT(!conn->has_stream || mux_status(link->mux) == STATUS_OK);
     /* without a stream it is clean or has a reason (O2) */
-    INVARIANT(conn->has_stream || is_clean(conn) || conn->status != STATUS_OK);
+    INVARIANT(conn->has_stream || conn->status != STATUS_OK ||
+              (conn->received_all && is_clean(conn)));
     INVARIANT(!conn->is_offer || &link->conns[link->offer] == conn);
 }
 

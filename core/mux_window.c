@@ -74,8 +74,8 @@ static void adjust(struct mux *mux, struct stream *stream, uint64_t target)
         uint32_t least = stream->window - stream->credit / 2;
         uint32_t base = mux->config.recv_window;
 
-        least = least > base ? least : base;
-        resize(mux, stream, target > least ? (uint32_t)target : least);
+        /* half of the credit at most is kept back: still above the target */
+        resize(mux, stream, least > base ? least : base);
     }
 }
 

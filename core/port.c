@@ -49,9 +49,10 @@ struct port_table *port_init(void *memory, size_t size,
     return table;
 }
 
+/* Of an entry that was used. */
 static bool belongs_to(const struct entry *entry, const uint8_t *uuid)
 {
-    return entry->used && memcmp(entry->uuid, uuid, PORT_UUID_SIZE) == 0;
+    return memcmp(entry->uuid, uuid, PORT_UUID_SIZE) == 0;
 }
 
 bool port_may_use(const struct port_table *table, uint16_t port,

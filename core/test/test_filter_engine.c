@@ -449,6 +449,54 @@ an_engine_closed_by_the_adapter_in_mid_response_is_a_failure(void **state)
                         "the Docker engine closed inside a response");
 }
 
+/* Nothing of it was under way. */
+static void
+an_engine_that_ends_behind_our_own_answer_is_no_failure(void **state)
+{
+    struct filter filter;
+    struct filter_config config;
+
+    (void)state;
+    filter_config_default(&config);
+    filter_init(&filter, &config);
+    filter_lend(&filter, buffer);
+    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
+    filter_engine_opened(&filter);
+    filter_sent_to_engine(&filter, strlen(PING));
+    (void)filter_from_engine(&filter, (const uint8_t *)OK, strlen(OK));
+    (void)filter_from_client(&filter, (const uint8_t *)HIDDEN, strlen(HIDDEN));
+    filter_engine_finished(&filter);
+
+    struct span answer = filter_to_client(&filter);
+    assert_memory_equal(answer.bytes, "HTTP/1.1 403 ", 13);
+    filter_sent_to_client(&filter, answer.length);
+    assert_null(filter_problem(&filter));
+    assert_int_equal(filter_wants(&filter),
+                     FILTER_WANTS_CLIENT | FILTER_WANTS_ENGINE_CLOSE);
+}
+
+static void an_engine_that_comes_behind_a_failure_changes_nothing(void **state)
+{
+    struct filter filter;
+    struct filter_config config;
+
+    (void)state;
+    filter_config_default(&config);
+    filter_init(&filter, &config);
+    filter_lend(&filter, buffer);
+    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
+    filter_engine_opened(&filter);
+    filter_sent_to_engine(&filter, strlen(PING));
+    (void)filter_from_engine(&filter, (const uint8_t *)OK, strlen(OK) - 1);
+    filter_engine_closed(&filter);
+    filter_engine_opened(&filter);
+    filter_engine_finished(&filter);
+    assert_int_equal(filter_wants(&filter),
+                     FILTER_WANTS_RESET | FILTER_WANTS_ENGINE_CLOSE);
+    assert_string_equal(filter_problem(&filter),
+                        "the Docker engine closed inside a response");
+}
+
 static const struct CMUnitTest tests[] = {
     REQ("T3", many_requests_share_both_connections),
     REQ("T3", an_idle_engine_may_be_closed_and_is_opened_again),
@@ -471,5 +519,7 @@ static const struct CMUnitTest tests[] = {
     REQ("T33", an_engine_that_cannot_be_reached_is_502),
     REQ("T34", an_engine_that_does_not_answer_is_504),
     REQ("T14", an_engine_closed_by_the_adapter_in_mid_response_is_a_failure),
+    REQ("T3,PO-05", an_engine_that_ends_behind_our_own_answer_is_no_failure),
+    REQ("T14,L-04", an_engine_that_comes_behind_a_failure_changes_nothing),
 };
 RUN(tests)

@@ -674,6 +674,33 @@ static void the_linger_time_is_a_knob(void **state)
     sock_expect_reset(client, STATUS_NOBODY_READS);
 }
 
+/* Whatever comes first is the next deadline. */
+static void a_ping_is_due_although_a_socket_lingers(void **state)
+{
+    struct link_config config;
+    struct pair *p = *state;
+
+    pair_end(p);
+    pair_config(&config, SERVER);
+    config.mux.ping_interval_ms = 3000;
+    config.unread_lingers = true;
+    pair_start(p, &config, NULL);
+    struct sock *client = pair_open(p);
+
+    sock_allow(client, 0);
+    sock_eof(client);
+    sock_send(client->peer, 10);
+    sock_eof(client->peer);
+    uint64_t start_ms = p->now_ms;
+    pair_run(p);
+    pair_wait(p, 1);
+    assert_int_equal(link_deadline(p->ends[SERVER].link), start_ms + 3000);
+    pair_wait(p, 2999); /* the answer puts off the next ping, not the socket */
+    assert_int_equal(link_deadline(p->ends[SERVER].link), start_ms + 5000);
+    pair_wait(p, 2000);
+    sock_expect_reset(client, STATUS_NOBODY_READS);
+}
+
 static void a_lingering_socket_may_be_closed(void **state)
 {
     struct pair *p = *state;
@@ -769,6 +796,7 @@ static const struct CMUnitTest tests[] = {
     TEST("L-09,T13", an_engine_that_stopped_reading_is_freed_after_5_seconds),
     TEST("L-03,T11", a_client_may_read_as_slowly_as_it_likes),
     TEST("L-02", the_linger_time_is_a_knob),
+    TEST("L-01,L-02", a_ping_is_due_although_a_socket_lingers),
     TEST("L-09", a_lingering_socket_may_be_closed),
     TEST("L-05,T19", a_slow_reader_costs_its_window_and_stops_the_writer),
     TEST("L-05,T19", a_stalled_connection_does_not_delay_another),
