@@ -300,9 +300,12 @@ void loop_run_once(struct loop *loop, int timeout_ms)
         wait_ms = timeout_ms;
     }
     count = sys_epoll_wait(loop->fd, loop->batch, LOOP_BATCH, wait_ms);
+    if (count < 0) { /* EINTR: stopped, and now continued (L-01) */
+        count = sys_epoll_wait(loop->fd, loop->batch, LOOP_BATCH, 0);
+    }
     loop->now_ms = clock_ms();
     loop->batch_next = 0;
-    loop->batch_end = count > 0 ? (size_t)count : 0; /* EINTR: a turn of 0 */
+    loop->batch_end = count > 0 ? (size_t)count : 0;
     loop->counters.turns++;
     run_events(loop);
     run_timers(loop);

@@ -10,6 +10,7 @@
  *
  * A turn is: wait, events (LOOP_BATCH at most), timers that are due
  * (LOOP_TIMERS at most), tasks that were deferred before or during the turn.
+ * A wait that a signal cut short looks for events once more before the timers.
  * What is deferred by a task runs in the next turn, which then does not wait:
  * work that is cut into tasks lets everybody else have a turn in between.
  *

@@ -1,9 +1,11 @@
 #include "core/test/req.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "net/loop.h"
@@ -307,12 +309,42 @@ static void the_loop_turns_until_it_is_stopped(void **state)
     loop_destroy(loop);
 }
 
+static int signalled;
+
+/* As if the process had been stopped and bytes had come meanwhile. */
+static void on_alarm(int number)
+{
+    (void)number;
+    (void)eventfd_write(signalled, 1);
+}
+
+static void a_wait_that_a_signal_cuts_short_finds_what_came(void **state)
+{
+    struct loop *loop = loop_create();
+    struct probe a = {.watch = {.ready = count, .user = &a}};
+    struct itimerval alarm = {.it_value = {.tv_usec = 20000}};
+    struct sigaction action = {.sa_handler = on_alarm};
+    (void)state;
+
+    signalled = eventfd(0, EFD_CLOEXEC);
+    assert_true(loop_add(loop, &a.watch, signalled, EPOLLIN));
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &alarm, NULL), 0);
+    loop_run_once(loop, -1);
+
+    assert_int_equal(a.calls, 1); /* in the same turn, so before its timers */
+    loop_remove(loop, &a.watch);
+    close(signalled);
+    loop_destroy(loop);
+}
+
 static const struct CMUnitTest tests[] = {
     REQ("L-05", an_event_of_a_removed_watch_is_not_delivered),
     REQ("T13", an_edge_that_nobody_handles_does_not_spin),
     REQ("X17", a_descriptor_that_cannot_be_watched_is_refused),
     REQ("P-10", timers_fire_once_and_in_order),
     REQ("L-01", a_timer_of_the_future_is_waited_for),
+    REQ("L-01", a_wait_that_a_signal_cuts_short_finds_what_came),
     REQ("L-08", a_far_timer_does_not_overflow_the_wait),
     REQ("L-05", a_task_runs_once_and_what_it_defers_runs_next_turn),
     REQ("L-05", a_task_can_cancel_another_of_the_same_turn),
