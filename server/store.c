@@ -552,11 +552,17 @@ enum store_result store_agents(struct store *store, struct store_agent **agents,
     return outcome;
 }
 
+enum store_result store_agent_read(struct store *store, const struct uuid *uuid,
+                                   struct store_agent *agent)
+{
+    return get(store, AGENT_GET, uuid, read_agent, agent);
+}
+
 enum store_result store_agent_get(struct store *store, const struct uuid *uuid,
                                   struct store_agent *agent)
 {
     (void)store_flush(store);
-    return get(store, AGENT_GET, uuid, read_agent, agent);
+    return store_agent_read(store, uuid, agent);
 }
 
 static enum store_result add_key(struct store *store, const struct uuid *agent,

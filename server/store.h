@@ -86,6 +86,10 @@ enum store_result store_agents(struct store *store, struct store_agent **agents,
                                size_t *count); /* oldest first */
 enum store_result store_agent_get(struct store *store, const struct uuid *uuid,
                                   struct store_agent *agent);
+/* The same as of the last store_flush(): writes nothing, so that a reconnect
+ * storm stays one transaction (D-022). */
+enum store_result store_agent_read(struct store *store, const struct uuid *uuid,
+                                   struct store_agent *agent);
 enum store_result store_agent_add(struct store *store,
                                   const struct store_agent *agent,
                                   const uint8_t digest[STORE_DIGEST_SIZE]);

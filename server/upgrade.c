@@ -124,7 +124,7 @@ int upgrade_request(struct visit *visit)
     result = auth_agent(parts->auth, request->api.authorization,
                         (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, &uuid);
     if (result != AUTH_OK ||
-        store_agent_get(parts->store, &uuid, &agent) != STORE_OK ||
+        store_agent_read(parts->store, &uuid, &agent) != STORE_OK ||
         agent.revoked) {
         return refuse_key(visit, result);
     }
@@ -228,7 +228,7 @@ static bool is_welcome(const struct visit *visit)
         return true;
     }
     memcpy(uuid.bytes, visit->arrival.uuid, sizeof uuid.bytes);
-    return store_agent_get(parts->store, &uuid, &agent) == STORE_OK &&
+    return store_agent_read(parts->store, &uuid, &agent) == STORE_OK &&
            !agent.revoked;
 }
 

@@ -480,6 +480,8 @@ static void ports_and_last_seen_survive_a_restart(void **state)
     store_seen(store, &b.uuid, 40002, 110);
     store_seen(store, &b.uuid, 0, 120); /* no listener that time */
     store_seen(store, &a.uuid, 40001, 130);
+    assert_int_equal(store_agent_read(store, &b.uuid, &b), STORE_OK);
+    assert_int_equal(b.last_seen, 0); /* a look-up writes nothing (P-07) */
     assert_int_equal(store_agent_get(store, &b.uuid, &b), STORE_OK);
     assert_int_equal(b.last_seen, 120);
     store_seen(store, &a.uuid, 0, 90); /* late news does not turn time back */
