@@ -15,10 +15,11 @@
 #include "server/upgrade.h"
 #include "server/visit.h"
 
-#define SERVICE_BUFFER                                                    \
-    32768u                /* one, for all connections: more than a record \
-                           */
+/* One for all connections, more than a record. */
+#define SERVICE_BUFFER 32768u
 #define IDLE_TIMEOUT_S 30 /* between two requests */
+/* Held at once, beside those that have shown no key yet: on their way out. */
+#define LEAVING_MAX 1024u
 
 /* ---- the library's callbacks --------------------------------------------- */
 
@@ -155,6 +156,9 @@ static bool create_context(struct web *web)
     info.pt_serv_buf_size = SERVICE_BUFFER;
     info.max_http_header_data2 = (unsigned)config->head_max;
     info.max_http_header_pool2 = (unsigned)config->preauth_max + 256;
+    /* Without a limit each connect makes the library look through as many
+     * places as this process may have descriptors. */
+    info.fd_limit_per_thread = (unsigned)config->preauth_max + LEAVING_MAX;
     web->context = lws_create_context(&info);
     if (web->context == NULL) {
         return false;
