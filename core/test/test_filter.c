@@ -221,6 +221,20 @@ static const char *const lenient[] = {
     "GET /_ping\r\n\r\n" HIDDEN,
 };
 
+static void a_refusal_says_what_is_wrong(void **state)
+{
+    struct rig rig = rig_of("GET  / HTTP/1.1\r\nHost: x\r\n\r\n", NO_REPLIES);
+    const struct outcome *out = rig_play(&rig);
+    char message[300];
+
+    (void)state;
+    (void)snprintf(message, sizeof message,
+                   "\r\n\r\n{\"message\":\"orthrus refuses this request: "
+                   "%s\"}\n",
+                   http_fault_text(HTTP_REQUEST_LINE));
+    assert_non_null(strstr(out->to_client, message));
+}
+
 static void lenient_engines_get_nothing_of_this(void **state)
 {
     (void)state;
@@ -560,6 +574,7 @@ static const struct CMUnitTest tests[] = {
     REQ("PO-01,PO-02,PO-03,PO-04,PO-05,PO-06,X24",
         the_whole_corpus_is_decided_as_written),
     REQ("PO-06,X21", lenient_engines_get_nothing_of_this),
+    REQ("X21", a_refusal_says_what_is_wrong),
     REQ("PO-06,X20,T22", an_upgrade_opens_no_way_past_the_filter),
     REQ("PO-06,X20,T22", the_hidden_request_of_a_hijack_is_decided_too),
     REQ("X21", an_expectation_that_cannot_be_met_is_417),

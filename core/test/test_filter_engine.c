@@ -385,6 +385,24 @@ static void an_engine_that_cannot_be_reached_is_502(void **state)
     assert_int_equal(out->end, FINISHED);
 }
 
+static void a_problem_is_told_in_ascii(void **state)
+{
+    struct filter filter;
+    struct filter_config config;
+
+    (void)state;
+    filter_config_default(&config);
+    filter_init(&filter, &config);
+    filter_lend(&filter, buffer);
+    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
+    filter_engine_unreachable(&filter, " ~\x7f\x1f\x80");
+    struct span answer = filter_to_client(&filter);
+    static const char end[] = "cannot reach the Docker engine:  ~???\"}\n";
+    assert_true(answer.length > strlen(end));
+    assert_memory_equal(answer.bytes + answer.length - strlen(end), end,
+                        strlen(end));
+}
+
 static void an_engine_that_does_not_answer_is_504(void **state)
 {
     struct rig rig = rig_of(PING, REPLIES({"", STAYS}));
@@ -517,6 +535,7 @@ static const struct CMUnitTest tests[] = {
     REQ("T31", an_early_response_is_let_through_and_is_the_last),
     REQ("T14,L-04", a_truncated_response_never_looks_whole),
     REQ("T33", an_engine_that_cannot_be_reached_is_502),
+    REQ("T33", a_problem_is_told_in_ascii),
     REQ("T34", an_engine_that_does_not_answer_is_504),
     REQ("T14", an_engine_closed_by_the_adapter_in_mid_response_is_a_failure),
     REQ("T3,PO-05", an_engine_that_ends_behind_our_own_answer_is_no_failure),

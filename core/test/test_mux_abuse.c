@@ -298,6 +298,55 @@ static void refusals_may_be_limited_for_the_session(void **state)
     script_end(&s);
 }
 
+/* They are answered, and counted: a ping says nothing. */
+static void pings_and_repeated_go_aways_are_useless(void **state)
+{
+    struct script s;
+
+    (void)state;
+    start_strict(&s);
+    for (uint32_t i = 0; i < 10; i++) {
+        script_send(&s, WIRE_PING, WIRE_SYN, 0, i);
+        script_expect(&s, WIRE_PING, WIRE_ACK, 0, i);
+    }
+    script_send(&s, WIRE_PING, WIRE_SYN, 0, 10);
+    script_expect_failure(&s, STATUS_ABUSE);
+    script_end(&s);
+
+    start_strict(&s);
+    script_send(&s, WIRE_GO_AWAY, 0, 0, WIRE_GO_AWAY_NORMAL);
+    script_expect_event(&s, MUX_PEER_GOING_AWAY, 0, STATUS_OK);
+    for (int i = 0; i < 10; i++) {
+        script_send(&s, WIRE_GO_AWAY, 0, 0, WIRE_GO_AWAY_NORMAL);
+    }
+    assert_int_equal(mux_counters(s.mux)->useless_frames, 10);
+    script_send(&s, WIRE_GO_AWAY, 0, 0, WIRE_GO_AWAY_NORMAL);
+    script_expect_failure(&s, STATUS_ABUSE);
+    script_end(&s);
+}
+
+static void a_token_that_lacks_a_thousandth_is_none(void **state)
+{
+    struct mux_config config;
+    struct script s;
+
+    (void)state;
+    script_config(&config, MUX_SERVER);
+    config.useless_burst = 1;
+    config.useless_per_s = 111;
+    for (uint64_t wait_ms = 9; wait_ms <= 10; wait_ms++) {
+        script_start(&s, &config);
+        script_accept(&s, 1);
+        script_send(&s, WIRE_DATA, 0, 1, 0);
+        script_wait(&s, wait_ms); /* 999, and 1110 but no more than 1000 */
+        script_send(&s, WIRE_DATA, 0, 1, 0);
+        if (wait_ms == 9) {
+            script_expect_failure(&s, STATUS_ABUSE);
+        }
+        script_end(&s);
+    }
+}
+
 /* 1,000,000 frames of no use: over long before, and nothing was held. */
 static void a_flood_of_empty_frames_ends_the_session(void **state)
 {
@@ -329,6 +378,8 @@ static const struct CMUnitTest tests[] = {
     REQ("D37", a_peer_that_resets_our_streams_is_no_abuser),
     REQ("D28,X16", refusals_that_nobody_lets_out_are_abuse),
     REQ("X16,L-02", refusals_may_be_limited_for_the_session),
+    REQ("D36,D37,X16,CVE-2019-9512", pings_and_repeated_go_aways_are_useless),
+    REQ("D37", a_token_that_lacks_a_thousandth_is_none),
     REQ("D36,D37,X16,CVE-2019-9518", a_flood_of_empty_frames_ends_the_session),
 };
 RUN(tests)

@@ -56,8 +56,9 @@ static void no_selector_is_this_host(void **state)
 static void any_other_selector_is_400(void **state)
 {
     static const char *const wrong[] = {
-        "Local",  "localhost", "loca",   "remote",  "l",
-        "lo cal", "locals",    "local,", "tcp://x", "\x01local"};
+        "Local",  "localhost", "loca",   "remote",    "l",
+        "lo cal", "locals",    "local,", "tcp://x",   "\x01local",
+        " x",     "\tremote",  "x ",     "\x0elocal", "local\b"};
     (void)state;
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -92,6 +93,8 @@ static void a_direct_server_is_its_address(void **state)
     query.server_host = "192.0.2.7";
     query.server_port = 1;
     assert_address(decide(query), "tcp://192.0.2.7:1");
+    query.server_port = 12345;
+    assert_address(decide(query), "tcp://192.0.2.7:12345");
 
     memset(longest, ':', ROUTE_HOST_MAX);
     longest[ROUTE_HOST_MAX] = '\0';

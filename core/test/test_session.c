@@ -56,6 +56,8 @@ static void unknown_flags_are_ignored_and_counted(void **state)
     assert_int_equal(mux_counters(s.mux)->unknown_flags, 2);
     script_send(&s, WIRE_WINDOW_UPDATE, 0xfff0, 1, 0);
     assert_int_equal(mux_counters(s.mux)->unknown_flags, 3);
+    script_send(&s, WIRE_WINDOW_UPDATE, 0, 1, 1); /* with none */
+    assert_int_equal(mux_counters(s.mux)->unknown_flags, 3);
     script_expect_alive(&s);
     script_end(&s);
 }
