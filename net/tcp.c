@@ -181,10 +181,12 @@ void tcp_reset(struct tcp *tcp)
 /* ---- writing ------------------------------------------------------------- */
 
 /* An edge comes from a TCP socket only after a send found it full; a unix
- * socket makes one whenever its peer reads, so it is asked only when needed. */
+ * socket makes one whenever its peer reads, so it is asked only when needed.
+ * Asking anew makes an edge of what is so already: only when it changes. */
 static void want_output(struct tcp *tcp, bool wanted)
 {
-    if (tcp->is_unix && tcp->watch.watched) {
+    if (tcp->is_unix && tcp->watch.watched && tcp->wants_output != wanted) {
+        tcp->wants_output = wanted;
         loop_change(tcp->loop, &tcp->watch,
                     EPOLLIN | EPOLLRDHUP | EPOLLET |
                         (wanted ? (uint32_t)EPOLLOUT : 0));
@@ -543,6 +545,7 @@ bool tcp_connect(struct tcp *tcp, struct loop *loop, struct spill_pool *pool,
 {
     init(tcp, loop, pool, ops, user);
     tcp->is_unix = address->storage.ss_family == AF_UNIX;
+    tcp->wants_output = true; /* the connect's outcome */
     tcp->address = malloc(sizeof *address);
     if (tcp->address == NULL) {
         return false;

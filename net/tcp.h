@@ -65,6 +65,7 @@ struct tcp { /* zeroed: inert; fields belong to tcp.c */
     uint16_t pause_ms; /* until the next look at the flush */
     uint8_t phase, ending;
     bool is_unix;
+    bool wants_output; /* of a unix socket: EPOLLOUT is asked for */
     bool readable; /* readable() was called, TCP_DRAINED not returned since */
     bool hung_up;  /* a short read does not mean that nothing follows */
     bool at_end;   /* tcp_read() reported an end */

@@ -348,6 +348,24 @@ static void unread_bytes_do_not_spin_the_loop(void **state)
     stop(f);
 }
 
+/* Its hang-up is an event of every look that is asked for. */
+static void a_unix_peer_that_is_gone_does_not_spin_the_loop(void **state)
+{
+    struct fixture *f = start(AF_UNIX);
+    uint64_t events;
+    (void)state;
+
+    close(f->far);
+    f->far = -1;
+    turn(f);
+    events = loop_counters(f->loop)->events;
+    for (int i = 0; i < 100; i++) {
+        loop_run_once(f->loop, 0);
+    }
+    assert_int_equal(loop_counters(f->loop)->events, events);
+    stop(f);
+}
+
 static void a_half_close_is_seen_without_reading(void **state)
 {
     struct fixture *f = start(AF_INET);
@@ -839,6 +857,7 @@ static const struct CMUnitTest tests[] = {
     REQ("L-03,T12", an_end_of_file_can_be_had_without_reading),
     REQ("L-03,L-04", unread_bytes_are_no_end_of_file),
     REQ("T13", unread_bytes_do_not_spin_the_loop),
+    REQ("T13", a_unix_peer_that_is_gone_does_not_spin_the_loop),
     REQ("L-09,T13", a_half_close_is_seen_without_reading),
     REQ("L-09,T13", a_client_that_is_gone_is_seen_behind_a_full_buffer),
     REQ("L-03,L-05,T8,T19",
