@@ -239,9 +239,10 @@ void agents_create(struct exchange *exchange)
         (void)snprintf(agent.name, sizeof(agent.name), "%s", name);
         agent.created_at = exchange_now();
         agent.updated_at = agent.created_at;
-        auth_make_key(key, digest);
-        if (store_agent_add(exchange->parts->store, &agent, digest) ==
-            STORE_OK) {
+        if (!auth_make_key(key, digest)) {
+            reply_error(exchange->reply, 500, "out of memory");
+        } else if (store_agent_add(exchange->parts->store, &agent, digest) ==
+                   STORE_OK) {
             log_change(exchange, "agent_created", &agent);
             reply_json(exchange->reply, 201,
                        agent_with_key(exchange, &agent, key));
@@ -404,11 +405,12 @@ void agents_rotate(struct exchange *exchange)
         return;
     }
     bool overlaps = !agent.revoked && until > now;
-    auth_make_key(key, digest);
-    if (succeeded(exchange,
-                  store_key_rotate(exchange->parts->store, &agent.uuid, digest,
-                                   now, until),
-                  "rotate key", UNKNOWN_AGENT)) {
+    if (!auth_make_key(key, digest)) {
+        reply_error(exchange->reply, 500, "out of memory");
+    } else if (succeeded(exchange,
+                         store_key_rotate(exchange->parts->store, &agent.uuid,
+                                          digest, now, until),
+                         "rotate key", UNKNOWN_AGENT)) {
         agent.revoked = false;
         agent.updated_at = now;
         json_t *answer = agent_with_key(exchange, &agent, key);

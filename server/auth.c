@@ -21,9 +21,10 @@ _Static_assert(AUTH_KEY_SIZE == KEY_LENGTH + 1, "room for a key and its NUL");
 _Static_assert(STORE_DIGEST_SIZE == SHA256_DIGEST_LENGTH, "what we store");
 _Static_assert(STORE_DIGEST_SIZE == KEY_DIGEST_SIZE, "what we compare");
 
-static void digest(struct span secret, uint8_t out[STORE_DIGEST_SIZE])
+/* False: there is no memory for it, and out is not written. */
+static bool digest(struct span secret, uint8_t out[STORE_DIGEST_SIZE])
 {
-    (void)SHA256(secret.bytes, secret.length, out);
+    return SHA256(secret.bytes, secret.length, out) != NULL;
 }
 
 static void random_bytes(uint8_t bytes[KEY_RANDOM_SIZE])
@@ -80,7 +81,14 @@ static bool read_token(struct auth *auth, int dir, const char *path,
             --length;
         }
         fine = is_token(text, length);
-        digest((struct span){(const uint8_t *)text, length}, auth->admin);
+        if (fine && !digest((struct span){(const uint8_t *)text, length},
+                            auth->admin)) {
+            (void)snprintf(error, AUTH_ERROR_SIZE,
+                           "no memory for the digest of %s/%s", path,
+                           TOKEN_FILE);
+            got = -1;
+            fine = false;
+        }
     }
     if (got >= 0 && !fine) {
         (void)snprintf(error, AUTH_ERROR_SIZE,
@@ -123,8 +131,9 @@ enum auth_result auth_admin(struct auth *auth, const char *authorization)
         token += strlen(SCHEME);
     }
     /* digests are of one length, whatever is compared */
-    digest((struct span){(const uint8_t *)token, strlen(token)}, given);
-    if (key_digest_equal(given, auth->admin)) {
+    if (!digest((struct span){(const uint8_t *)token, strlen(token)}, given)) {
+        result = AUTH_BUSY;
+    } else if (key_digest_equal(given, auth->admin)) {
         result = AUTH_OK;
     }
     OPENSSL_cleanse(given, sizeof(given));
@@ -147,9 +156,9 @@ enum auth_result auth_agent(struct auth *auth, const char *authorization,
         value.length = strlen(authorization);
     }
     bool formed = key_from_authorization(value, &key);
-    digest(key, given);
     enum auth_result result = AUTH_BUSY;
-    switch (store_key_find(auth->store, given, now, &found)) {
+    switch (digest(key, given) ? store_key_find(auth->store, given, now, &found)
+                               : STORE_FAILED) {
     case STORE_OK:
         result = AUTH_OK;
         break;
@@ -170,11 +179,11 @@ enum auth_result auth_agent(struct auth *auth, const char *authorization,
     return result;
 }
 
-void auth_make_key(char key[AUTH_KEY_SIZE], uint8_t stored[STORE_DIGEST_SIZE])
+bool auth_make_key(char key[AUTH_KEY_SIZE], uint8_t stored[STORE_DIGEST_SIZE])
 {
     uint8_t random[KEY_RANDOM_SIZE];
     random_bytes(random);
     key_format(key, random);
-    digest((struct span){(const uint8_t *)key, KEY_LENGTH}, stored);
     OPENSSL_cleanse(random, sizeof(random));
+    return digest((struct span){(const uint8_t *)key, KEY_LENGTH}, stored);
 }

@@ -25,7 +25,7 @@ enum auth_result {
     AUTH_OK,
     AUTH_MALFORMED, /* no header, another scheme, not a key */
     AUTH_UNKNOWN,   /* unknown, expired or revoked */
-    AUTH_BUSY,      /* the store failed: answer 401 all the same (a.1) */
+    AUTH_BUSY,      /* the store or memory failed: answer 401 all the same */
     AUTH_RESULTS    /* how many there are */
 };
 
@@ -49,7 +49,8 @@ enum auth_result auth_agent(struct auth *auth, const char *authorization,
                             int64_t now, struct uuid *agent);
 enum auth_result auth_admin(struct auth *auth, const char *authorization);
 
-/* A new agent key (K-01) and what to store of it. The caller wipes key. */
-void auth_make_key(char key[AUTH_KEY_SIZE], uint8_t stored[STORE_DIGEST_SIZE]);
+/* A new agent key (K-01) and what to store of it. The caller wipes key. False:
+ * no memory, and stored is not written. */
+bool auth_make_key(char key[AUTH_KEY_SIZE], uint8_t stored[STORE_DIGEST_SIZE]);
 
 #endif

@@ -23,6 +23,7 @@ static int start(void **state)
 static int stop(void **state)
 {
     store_close(store);
+    store = NULL;
     return temp_drop(state);
 }
 

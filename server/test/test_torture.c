@@ -1,10 +1,12 @@
-/* The store when there is no memory: each allocation of each operation fails
- * once, and all fail from it on. What the store says must be what it did. */
+/* The store and the keys when there is no memory: each allocation of each of
+ * the store's operations fails once, and all fail from it on. What it says must
+ * be what it did. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "net/sys.h"
+#include "server/auth.h"
 #include "server/store.h"
 #include "server/test/temp.h"
 
@@ -297,7 +299,37 @@ static void what_the_store_says_it_did_it_did(void **state)
     print_message("# torture {\"tier\": \"store\", \"points\": %u}\n", points);
 }
 
+/* A digest that could not be made must not be taken for one: neither of the
+ * admin's token, nor of a new key. */
+static void no_memory_opens_nothing(void **state)
+{
+    struct sys_fault fault = {
+        .call = SYS_CALL_library_malloc, .error = ENOMEM, .times = UINT_MAX};
+    struct auth auth = {0};
+    uint8_t stored[STORE_DIGEST_SIZE];
+    char error[AUTH_ERROR_SIZE];
+    char key[AUTH_KEY_SIZE];
+    char header[128];
+
+    (void)state;
+    open_store();
+    assert_true(auth_open(&auth, store, temp_dir, error));
+    assert_true(auth_make_key(key, stored)); /* what is made once, is made */
+    (void)snprintf(header, sizeof header, "Bearer %s", key);
+
+    sys_fault_set(&fault);
+    assert_false(auth_make_key(key, stored));
+    assert_int_equal(auth_admin(&auth, header), AUTH_BUSY);
+    assert_int_equal(auth_agent(&auth, header, 50, &agent.uuid), AUTH_BUSY);
+    assert_false(auth_open(&auth, store, temp_dir, error));
+    assert_non_null(strstr(error, "memory"));
+    assert_true(sys_fault_hits() > 0);
+    sys_fault_set(NULL);
+    store_close(store);
+}
+
 static const struct CMUnitTest tests[] = {
+    REQ_WITH("K-01,Q-04", no_memory_opens_nothing, temp_make, temp_drop),
     REQ_WITH("K-01,Q-04", what_the_store_says_it_did_it_did, temp_make,
              temp_drop),
 };
