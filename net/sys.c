@@ -174,7 +174,9 @@ int sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {
     int result;
 
-    if (sys_fails(SYS_CALL_epoll_ctl, -1)) {
+    /* what is watched already can be changed and taken out: nothing is
+     * allocated for it */
+    if (operation == EPOLL_CTL_ADD && sys_fails(SYS_CALL_epoll_ctl, -1)) {
         return -1;
     }
     result = epoll_ctl(epoll, operation, fd, event);

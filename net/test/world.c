@@ -41,6 +41,7 @@ static void on_offered(struct transport *transport, uint32_t id)
 {
     struct side *side = transport->user;
     struct bridge *bridge = calloc(1, sizeof *bridge);
+    assert_non_null(bridge);
     side->world->bridges++;
     assert_true(bridge_connect(bridge, transport, id, &side->world->engine,
                                5000, on_bridge_ended));
@@ -123,6 +124,8 @@ static struct world *start_empty(const struct world_options *options)
     struct transport_config config;
     struct link_config unused;
 
+    assert_non_null(world);
+
     world->options = *options;
     world->descriptors = open_descriptors();
     world->random = 1;
@@ -136,7 +139,9 @@ static struct world *start_empty(const struct world_options *options)
         link_config_default(&unused, MUX_SERVER);
         options->configure(&unused, &config);
     }
+    assert_true(world->loop != NULL && world->spills != NULL);
     world->pool = transport_pool_create(world->loop, world->spills, &config);
+    assert_non_null(world->pool);
     (void)snprintf(world->dir, sizeof world->dir, "/tmp/test_net.XXXXXX");
     assert_non_null(mkdtemp(world->dir));
     (void)snprintf(world->path, sizeof world->path, "%s/engine", world->dir);
@@ -292,6 +297,7 @@ int world_client(struct world *world)
     uint32_t id;
     int fd[2];
 
+    assert_non_null(bridge);
     pair_tcp(fd);
     unblock(fd[0]);
     unblock(fd[1]);
