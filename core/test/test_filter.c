@@ -138,6 +138,15 @@ static void a_long_path_is_cut_in_the_answer(void **state)
     assert_true(rig_begins_with(out, "HTTP/1.1 403 Forbidden\r\n"));
     assert_non_null(strstr(out->to_client, "aaaa...; to allow"));
     assert_true(out->to_client_length < FILTER_ANSWER_MAX);
+
+    path[256] = '\0'; /* and a slash: one too many */
+    snprintf(client, sizeof client, "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n",
+             path);
+    assert_non_null(strstr(rig_play(&rig)->to_client, "aaaa...; to allow"));
+    path[255] = '\0';
+    snprintf(client, sizeof client, "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n",
+             path);
+    assert_non_null(strstr(rig_play(&rig)->to_client, "aaaa; to allow"));
 }
 
 static void the_whole_corpus_is_decided_as_written(void **state)

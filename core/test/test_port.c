@@ -110,6 +110,21 @@ static void a_port_that_went_to_another_is_lost(void **state)
     assert_false(port_may_use(w->table, 40001, w->a, 26 * HOUR));
 }
 
+/* Of any number: 0 is none. */
+static void the_first_port_is_taken_from_an_agent_like_any_other(void **state)
+{
+    const struct world *w = *state;
+
+    port_use(w->table, 1, w->a, 1);
+    port_use(w->table, 2, w->a, 2);
+    port_use(w->table, 2, w->b, 25 * HOUR);
+    port_use(w->table, 1, w->b, 25 * HOUR);
+    port_invariant(w->table);
+
+    assert_int_equal(port_last(w->table, w->a), 0);
+    assert_int_equal(port_last(w->table, w->b), 1);
+}
+
 /* A clock that went back must not open a port early. */
 static void a_clock_set_back_lengthens_the_quarantine(void **state)
 {
@@ -197,6 +212,8 @@ static const struct CMUnitTest tests[] = {
     REQ_WITH("L-10", the_agent_itself_may_have_it_back_at_once, build, drop),
     REQ_WITH("X6", an_agent_gets_the_port_it_had_last, build, drop),
     REQ_WITH("L-10", a_port_that_went_to_another_is_lost, build, drop),
+    REQ_WITH("L-10", the_first_port_is_taken_from_an_agent_like_any_other,
+             build, drop),
     REQ_WITH("L-10", a_clock_set_back_lengthens_the_quarantine, build, drop),
     REQ_WITH("L-10", the_time_is_a_knob, build, drop),
     REQ_WITH("L-10", the_whole_table_can_be_in_use, build, drop),

@@ -270,6 +270,21 @@ static void nothing_follows_our_rst(void **state)
 }
 
 /* Two RSTs that cross: neither is answered, what we owed is forgotten. */
+static void a_reset_grants_nothing(void **state)
+{
+    struct script s;
+
+    (void)state;
+    script_start(&s, NULL);
+    script_accept(&s, 1);
+    script_send_zeros(&s, 1, 1000);
+    script_expect_bytes(&s, 1, 1000);
+    mux_consume(s.mux, 1, 1000); /* too little for an update */
+    mux_reset(s.mux, 1);
+    script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 1, 0);
+    script_end(&s);
+}
+
 static void resets_that_cross_cancel_out(void **state)
 {
     struct script s;
@@ -344,6 +359,7 @@ static const struct CMUnitTest tests[] = {
     REQ("D18", rst_drops_what_we_owe),
     REQ("D11,R-08", nothing_follows_our_rst),
     REQ("D18,R-06", resets_that_cross_cancel_out),
+    REQ("Y-01", a_reset_grants_nothing),
     REQ("D3,R-10", a_reset_in_the_middle_of_a_frame_drains_the_rest),
     REQ("D3,D29", a_new_stream_never_gets_an_old_frames_payload),
 };
