@@ -236,6 +236,9 @@ static bool receive_stream_frame(struct mux *mux, struct mux_event *event)
     if (header->stream != 0) {
         stream = stream_table_find(&mux->table, header->stream);
     }
+    if (stream != NULL) {
+        stream_table_note(&mux->table, stream);
+    }
     if (stream != NULL && (stream->owes & STREAM_OWES_SYN) != 0) {
         stream = NULL; /* of which the peer cannot have heard */
     }

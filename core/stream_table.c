@@ -6,7 +6,8 @@
  *
  * Lookup is a chained hash with at least as many buckets as slots. The keyed
  * hash (D29) keeps a peer from choosing ids that share a bucket, so that a
- * chain is short whatever the peer does.
+ * chain is short whatever the peer does. Most look-ups are for the stream that
+ * was noted last, whose frame is being dealt with: they need no hash.
  */
 #include "core/stream_table.h"
 
@@ -98,12 +99,21 @@ static struct stream *named(const struct stream_table *table, uint32_t name)
 
 struct stream *stream_table_find(const struct stream_table *table, uint32_t id)
 {
-    struct stream *stream = named(table, *bucket_of(table, id));
+    struct stream *stream = named(table, table->recent);
 
+    if (stream != NULL && stream->id == id) {
+        return stream;
+    }
+    stream = named(table, *bucket_of(table, id));
     while (stream != NULL && stream->id != id) {
         stream = named(table, stream->chain);
     }
     return stream;
+}
+
+void stream_table_note(struct stream_table *table, const struct stream *stream)
+{
+    table->recent = name_of(table, stream);
 }
 
 struct stream *stream_table_add(struct stream_table *table, uint32_t id)
@@ -123,6 +133,7 @@ struct stream *stream_table_add(struct stream_table *table, uint32_t id)
     stream->id = id;
     stream->chain = *bucket;
     *bucket = name_of(table, stream);
+    stream_table_note(table, stream);
     return stream;
 }
 

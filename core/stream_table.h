@@ -91,6 +91,7 @@ struct stream_table {
     uint32_t slots_max;
     uint32_t touched; /* slots below were used at least once */
     uint32_t free;    /* slot + 1 */
+    uint32_t recent;  /* slot + 1: the first place to look; may be free */
     struct {
         uint32_t first, last, count;
     } lists[STREAM_LISTS];
@@ -106,6 +107,9 @@ void stream_table_init(struct stream_table *table, void *memory,
 struct stream *stream_table_add(struct stream_table *table, uint32_t id);
 void stream_table_remove(struct stream_table *table, struct stream *stream);
 struct stream *stream_table_find(const struct stream_table *table, uint32_t id);
+
+/* It will be looked for next, probably: that is cheaper then. */
+void stream_table_note(struct stream_table *table, const struct stream *stream);
 
 /* The slots that were ever used, for invariants: NULL beyond the last. */
 const struct stream *stream_table_at(const struct stream_table *table,
