@@ -1,0 +1,5 @@
+module orthrus/bench/engines/hashicorp
+
+go 1.19
+
+require github.com/hashicorp/yamux v0.1.2
