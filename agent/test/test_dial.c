@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,16 +91,19 @@ static int listen_on(const char *address, uint16_t *port, int backlog)
     return fd;
 }
 
-/* A listener that takes no connection any more: its backlog is full. */
-static void fill(uint16_t port, const char *address, int fds[2])
+/* A listener of backlog 0 takes no connection any more once one waits in it;
+ * returns that one. */
+static int fill(int listener)
 {
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in name;
+    socklen_t length = sizeof(name);
+    struct pollfd waiting = {.fd = listener, .events = POLLIN};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    inet_pton(AF_INET, address, &name.sin_addr);
-    for (int i = 0; i < 2; i++) {
-        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        (void)connect(fds[i], (struct sockaddr *)(void *)&name, sizeof(name));
-    }
+    getsockname(listener, (struct sockaddr *)(void *)&name, &length);
+    assert_int_equal(connect(fd, (struct sockaddr *)(void *)&name, length), 0);
+    assert_int_equal(poll(&waiting, 1, 10000), 1);
+    return fd;
 }
 
 static void on_done(void *user, const struct dial_result *result)
@@ -152,14 +156,12 @@ static void the_next_address_follows_one_that_is_silent(void **state)
     uint16_t port = 0;
     int listener = listen_on("127.0.0.3", &port, 1);
     int silent = listen_on("127.0.0.2", &port, 0);
-    int full[2];
+    int full = fill(silent);
 
     addresses = list;
     assert_int_equal(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
-    fill(port, "127.0.0.2", full);
     dial(port, listener);
-    close(full[0]);
-    close(full[1]);
+    close(full);
     close(silent);
     close(listener);
 }
@@ -186,15 +188,13 @@ static void a_silent_address_without_a_next_is_a_timeout(void **state)
     static const char *const list[] = {"127.0.0.2", NULL};
     uint16_t port = 0;
     int silent = listen_on("127.0.0.2", &port, 0);
-    int full[2];
+    int full = fill(silent);
     char expected[128];
 
     addresses = list;
     config.dial_timeout_ms = 200;
-    fill(port, "127.0.0.2", full);
     dial(port, -1);
-    close(full[0]);
-    close(full[1]);
+    close(full);
     close(silent);
 
     snprintf(expected, sizeof(expected),
