@@ -226,9 +226,11 @@ ssize_t sys_splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t size,
 /* ---- allocations --------------------------------------------------------- */
 
 /* What the program defines is what its libraries call, too. A sanitizer keeps
- * its allocator under a name of its own; clang's cannot be replaced. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+ * its allocator under a name of its own; clang's cannot be replaced, and TSan
+ * allocates in a thread that it does not know yet. */
+#if defined(__SANITIZE_ADDRESS__)
 #define REAL(name) __interceptor_##name
+#elif defined(__SANITIZE_THREAD__)
 #elif defined(__has_feature)
 #if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer) && \
     !__has_feature(memory_sanitizer)
@@ -246,7 +248,7 @@ void *REAL(realloc)(void *memory, size_t size);
 extern const char __executable_start, etext; /* by the linker */
 
 /* The loader allocates before there is a sanitizer to check anything. */
-#define EARLY __attribute__((no_sanitize("address", "undefined", "thread")))
+#define EARLY __attribute__((no_sanitize("address", "undefined")))
 
 EARLY static bool allocation_fails(const void *caller)
 {
