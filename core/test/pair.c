@@ -29,8 +29,9 @@ static size_t place_of(const struct sock *sock, size_t chunk)
 {
     uint64_t x = (uint64_t)sock->stream << 32 | sock->end->pair->salt;
 
-    x = (x ^ chunk << 8 ^ (uint64_t)side_of(sock->end)) * 0x9e3779b97f4a7c15u;
-    return (x ^ x >> 29) * 0xbf58476d1ce4e5b9u >> 48;
+    x ^= (uint64_t)chunk << 8 ^ (uint64_t)side_of(sock->end);
+    x *= 0x9e3779b97f4a7c15u;
+    return (size_t)((x ^ x >> 29) * 0xbf58476d1ce4e5b9u >> 48);
 }
 
 /* The bytes that this socket sends from offset on. */

@@ -57,7 +57,7 @@ struct world {
 
 static size_t below(struct world *w, size_t bound)
 {
-    return bound == 0 ? 0 : random_next(&w->seed) % bound;
+    return bound == 0 ? 0 : (size_t)(random_next(&w->seed) % bound);
 }
 
 static bool one_in(struct world *w, size_t bound)

@@ -597,7 +597,7 @@ static void random_bytes_give_the_same_however_cut(void **state)
 
             seed = seed * 6364136223846793005u + 1442695040888963407u;
             frame(&wire, WS_SERVER, firsts[(seed >> 33) % 9 % (round % 9 + 1)],
-                  payload, (seed >> 40) % sizeof payload);
+                  payload, (size_t)(seed >> 40) % sizeof payload);
         }
         (void)receive(WS_SERVER);
     }
