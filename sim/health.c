@@ -178,7 +178,8 @@ bool health_is_drained(const struct health *health, const struct site *site)
     return world->server != NULL &&
            stops_since(health, world, &first_us) == 1 &&
            health->since_us < first_us &&
-           sim_now_us(world->sim) < first_us + server_drain_us(world->server) &&
+           sim_now_us(world->sim) + SIM_MS <
+               first_us + server_drain_us(world->server) &&
            is_well(health, site);
 }
 
