@@ -213,7 +213,8 @@ void client_write_script(struct client *client)
         be_slow(client);
         break;
     case CLIENT_STALLS:
-        add_get(client)->is_last = chance_in(&client->chance, 1, 2);
+        (void)add_get(client);
+        client->requests[0]->is_last = chance_in(&client->chance, 1, 2);
         client->finishes_first = chance_in(&client->chance, 1, 2);
         if (chance_in(&client->chance, 1, 2)) { /* so that others hold it */
             client->back.buffer =
