@@ -41,6 +41,7 @@ class Bench:
         self.cores = os.cpu_count()
         self.problems = []  # of how processes ended; the harness adds to it
         self.failures = []  # runs that came to nothing
+        self.provisioned = None  # of crowd.py
         self._count = 0
 
     def path(self, name):
