@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[0:1] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
 sys.dont_write_bytecode = True
 
-from measure import cases, figures, goals, link, plot, report, rigs  # noqa: E402  pylint: disable=wrong-import-position
+from measure import cases, core, figures, goals, link, plot, report, rigs  # noqa: E402  pylint: disable=wrong-import-position
 
 PROGRAMS = sys.argv[1]
 
@@ -142,17 +142,16 @@ def short_numbers_have_three_digits_that_matter():
 def every_plan_names_what_there_is():
     """Cases, rigs, figures and chapters: a row that names nothing would be a hole in the report."""
     for case in cases.CASES.values():
-        assert case.figures and set(case.rigs) <= set(rigs.RIGS), case
+        assert case.figures and (isinstance(case, core.Core) or set(case.rigs) <= set(rigs.RIGS)), case
     for name, count, only in cases.QUICK + cases.PUBLISHED:
         assert count >= 1 and set(only or ()) <= set(cases.CASES[name].rigs), (name, only)
     drawn = [name for row in report.CHAPTERS for name in row[2]]
-    equal((sorted(set(drawn) - {"engine"}), len(drawn)), (sorted(cases.CASES), len(set(drawn))))
+    equal((sorted(drawn), len(drawn)), (sorted(cases.CASES), len(set(drawn))))
     published = {(name, rig) for name, _, only in cases.PUBLISHED for rig in only or cases.CASES[name].rigs}
     for goal in goals.GOALS:
         for case, rig, figure in filter(None, [point for _, point in goal.points] if isinstance(goal, goals.Growth)
                                         else [goal.above, goal.below]):
-            if case != "engine":
-                assert (case, rig) in published and figure in cases.CASES[case].figures, (case, rig, figure)
+            assert (case, rig) in published and figure in cases.CASES[case].figures, (case, rig, figure)
 
 
 def run_of(case, peer, number, **found):
@@ -183,6 +182,16 @@ def growth_is_the_exponent_of_a_total():
     found = goals.Growth("P-10", "", (points[0], (1000, ("dear", "x", "f"))), 1.05).judge(runs)
     equal((round(found[0], 3), found[3]), (1.301, False))
     equal(goals.Growth("P-10", "", (points[0], (1000, ("none", "x", "f"))), 1.05).judge(runs), None)
+
+
+def figures_of_the_core_take_the_form_of_all_others():
+    """1 and 16 streams of one round are one run; growth is its exponents, not the counts that they were fitted to."""
+    rows = [{"case": "engine", "peer": "x", "streams": streams, "round": 0, "bytes": 2 ** 30 * streams, "cpu_s": 0.5,
+             "frames": 1, "allocations": 1} for streams in (1, 16)]
+    equal(core.of_engines(rows), {("x", 0): {"GiB a CPU s, 1": 2, "GiB a CPU s, 16": 32, "allocations": 2}})
+    rows = [{"case": "growth", "work": "w", "size": 1, "count": 1, "instructions": 9},
+            {"case": "growth", "work": "w", "exponent": 0.5, "most": 1.05, "what": ""}]
+    equal(core.of_growth(rows), {("w", 0): {"exponent": 0.5, "at most": 1.05}})
 
 
 def a_plot_is_well_formed_and_its_bars_are_in_proportion():
@@ -351,7 +360,8 @@ TESTS = [
     a_machine_that_stays_loud_gives_the_least_disturbed_run_and_says_so,
     patience_ends_when_the_machine_does_not_get_quiet, an_exponent_is_the_slope_between_logarithms,
     short_numbers_have_three_digits_that_matter, every_plan_names_what_there_is, a_goal_is_met_by_the_median_of_its_pairs,
-    growth_is_the_exponent_of_a_total,    a_plot_is_well_formed_and_its_bars_are_in_proportion, the_report_says_what_was_measured_and_what_was_not,
+    growth_is_the_exponent_of_a_total,    figures_of_the_core_take_the_form_of_all_others,
+    a_plot_is_well_formed_and_its_bars_are_in_proportion, the_report_says_what_was_measured_and_what_was_not,
     the_origin_answers_small_and_bulk_requests_exactly,
     load_counts_what_came_through_both_relays, load_gives_up_on_a_service_that_is_none, link_carries_packets_late_and_loses_what_it_must,
 ]

@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 
 from measure import figures
+from measure.core import Core
 from measure.crowd import Crowd
 
 ORTHRUS = ["ours", "goagent", "goserver", "go"]
@@ -90,6 +91,11 @@ CASES = {case.name: case for case in [
       for count in (0, 1000, 5000, 10000)],
     Crowd("streams1000", "1,000 idle streams of one agent", "streams", tuple(ORTHRUS + CHAINS + RIVALS), 1000,
           figures=("server MB", "agent MB", "relay MB")),
+    Core("engine", "the multiplexer over a pipe of memory, 64 KiB a write, 1 and 16 streams",
+         ("orthrus", "orthrus, in place", "hashicorp/yamux 0.1.2", "yamux 0.14.1 (Rust)"),
+         ("GiB a CPU s, 1", "GiB a CPU s, 16", "allocations")),
+    Core("growth", "instructions of the core as agents or streams become more: size to this power",
+         ("agents", "link", "bulk-in", "bulk-out", "short-streams"), ("exponent", "at most"), less_is_better=True),
 ]}
 
 # (case, rounds, rigs or None for all of the case): what a taste is, and what is published
@@ -112,5 +118,5 @@ PUBLISHED = [
     ("late16", 5, ["ours", "go", "rathole"]), ("late-line", 3, _FAR), ("far100-get", 5, _FAR), ("far100-put", 2, _FAR),
     *[(name, 1, _FAR) for name in ("far20-get", "far200-get", "far100-loss-get")],
     ("idle5000", 5, None), ("idle1000", 1, None), ("storm1000", 1, None), ("storm5000", 5, None),
-    ("streams1000", 1, None),
+    ("streams1000", 1, None), ("engine", 5, None), ("growth", 1, None),
 ]

@@ -94,11 +94,16 @@ def _all():
                at_most=100)
     yield Goal("P-08", "idle5000: server CPU a keep-alive, orthrusd / Go at the same interval",
                ("idle5000", "ours", "us CPU a ping"), ("idle5000", "go", "us CPU a ping"), at_most=0.4)
-    yield Goal("P-09", "engine: GiB a CPU second, our engine / hashicorp/yamux, over memory",
-               ("engine", "ours", "GiB/CPU s"), ("engine", "hashicorp", "GiB/CPU s"), at_least=10)
+    for streams in (1, 16):
+        figure = "GiB a CPU s, %d" % streams
+        yield Goal("P-09", "engine: %s stream%s, ours / hashicorp/yamux" % (figure, "s" if streams > 1 else ""),
+                   ("engine", "orthrus", figure), ("engine", "hashicorp/yamux 0.1.2", figure), at_least=10)
+    yield Goal("P-09", "engine: allocations after set-up", ("engine", "orthrus", "allocations"), None, at_most=0)
     yield Goal("P-10", "streams1000: MB of 1,000 idle streams in orthrusd", ("streams1000", "ours", "server MB"), None,
                at_most=8)
 
+    for work, most in (("agents", 1.05), ("link", 1.05), ("bulk-in", 1.05), ("bulk-out", 1.05), ("short-streams", 0.05)):
+        yield Goal("P-10", "growth: exponent of %s" % work, ("growth", work, "exponent"), None, at_most=most)
     for text, case, figure in (("connects", "storm", "us CPU a connect"), ("keep-alives", "idle", "us CPU a ping")):
         yield Growth("P-10", "orthrusd's CPU for the %s of 1,000 and 5,000 agents: exponent" % text, tuple(
             (count, ("%s%d" % (case, count), "ours", figure)) for count in (1000, 5000)), 1.05)

@@ -4,7 +4,7 @@ import statistics
 
 from measure import cases, figures, goals, plot, rigs
 
-KINDS = {name: "ours" for name in ("ours", "ours-tls", "readonly")}
+KINDS = {name: "ours" for name in ("ours", "ours-tls", "readonly", "orthrus", "orthrus, in place")}
 KINDS.update({name: "rival" for name in ("rathole", "wstunnel", "wstunnel-tls", "chisel", "frp", "ssh")})
 
 # heading, file of the plot, its cases, how many of their figures are drawn, what to know
@@ -26,7 +26,9 @@ CHAPTERS = [
      "All agents of a storm connect at once while one that was connected is in use. Idle agents answer pings and do "
      "nothing else."),
     ("Idle streams", "streams", ["streams1000"], 1, "Connections through one agent that have had one answer and are kept."),
-    ("The engine alone", "engine", ["engine"], 1, "The multiplexer over memory: no socket, no WebSocket."),
+    ("The core alone", "core", ["engine", "growth"], 2,
+     "`bench/engine`: two sessions in one process, no socket, no WebSocket; in place is without the copy into the pipe, as "
+     "orthrusd does it. `bench/growth`: instructions, counted by callgrind."),
 ]
 
 
@@ -57,8 +59,10 @@ def times(ratio):
     return figures.short(ratio) + " ×"
 
 
-def counterpart(case, peer):
-    """Who of ours a rival is compared with in a case."""
+def counterpart(case):
+    """Who of ours is compared with in a case."""
+    if case.name == "engine":
+        return "orthrus"
     return "ours-tls" if case.name.endswith("-tls") else "ours"
 
 
@@ -73,7 +77,7 @@ def rival_table(runs, missing):
         for figure in case.figures[:2]:
             cells = []
             for name in present:
-                ours = figures.series(runs, case.name, counterpart(case, name), figure)
+                ours = figures.series(runs, case.name, counterpart(case), figure)
                 theirs = figures.series(runs, case.name, name, figure)
                 less = case.less_is_better or "cpu" in figure
                 found = figures.ratios(theirs, ours) if less else figures.ratios(ours, theirs)
@@ -88,7 +92,7 @@ def rival_table(runs, missing):
 
 def case_table(runs, case):
     """One case: a line for each rig, and its ratio to Orthrus in the first figure."""
-    ours = "ours-tls" if case.name.endswith("-tls") else "ours"
+    ours = counterpart(case)
     names = [name for name in case.figures
              if any(run["figures"].get(name) is not None for run in runs if run["case"] == case.name)]
     lines = ["| %s | %s | Orthrus ÷ it |" % (case.name, " | ".join(names)), "|---|" + "---|" * (len(names) + 1)]
