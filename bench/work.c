@@ -132,11 +132,13 @@ static void carry(struct task *task, struct mux *from, struct mux *to,
 
     while (PIPE - length > WIRE_HEADER_SIZE + FRAME &&
            mux_next_sender(from, &sender)) {
+        size_t room = PIPE - length - WIRE_HEADER_SIZE;
+        size_t part = sender.quota < WRITE ? sender.quota : WRITE;
+        part = part < room ? part : room;
         if (!in_place) {
-            memcpy(pipe_bytes + length + WIRE_HEADER_SIZE, text, sender.quota);
+            memcpy(pipe_bytes + length + WIRE_HEADER_SIZE, text, part);
         }
-        length += mux_emit_data(from, sender.stream, pipe_bytes + length,
-                                sender.quota);
+        length += mux_emit_data(from, sender.stream, pipe_bytes + length, part);
     }
     take(task, to, pipe_bytes, length);
 }
