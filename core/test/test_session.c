@@ -166,6 +166,34 @@ static void a_thousand_unanswered_pings_are_abuse(void **state)
 }
 
 /* ... within ten seconds; a peer that pings once in a while is none. */
+static void ping_often(struct script *s, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        script_send(s, WIRE_PING, WIRE_SYN, 0, i);
+    }
+}
+
+/* Of those that wait for their answer, none is forgiven. */
+static void in_each_period_a_thousand_are_abuse(void **state)
+{
+    struct mux_config config;
+    struct script s;
+
+    (void)state;
+    script_config(&config, MUX_SERVER);
+    config.ping_interval_ms = 0;
+    script_start(&s, &config);
+    for (int period = 0; period < 3; period++) {
+        script_wait(&s, 20000);
+        ping_often(&s, period == 0 ? 1000 : 1000 - MUX_PONGS_MAX);
+        script_expect_no_event(&s);
+    }
+    script_wait(&s, 9999);
+    ping_often(&s, 1);
+    script_expect_failure(&s, STATUS_ABUSE);
+    script_end(&s);
+}
+
 static void a_new_period_forgives_unanswered_pings(void **state)
 {
     struct script s;
@@ -781,6 +809,7 @@ static const struct CMUnitTest tests[] = {
     REQ("D23,Y-02", a_hundred_pings_at_once_are_all_answered),
     REQ("D23,Y-05,CVE-2024-32984", pings_that_nobody_lets_out_are_dropped),
     REQ("D23,X16,CVE-2024-32984", a_thousand_unanswered_pings_are_abuse),
+    REQ("D23", in_each_period_a_thousand_are_abuse),
     REQ("D23", a_new_period_forgives_unanswered_pings),
     REQ("D23", a_ping_with_syn_and_ack_is_a_ping),
     REQ("D24", pongs_that_nobody_asked_for_are_ignored),
