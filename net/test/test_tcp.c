@@ -484,11 +484,11 @@ static void a_reset_delivers_what_was_written_first(void **state)
     size_t read;
     (void)state;
 
-    write_pattern(f, 4000000);
+    write_pattern(f, 1000000);
     tcp_reset(&f->tcp);
     assert_int_equal(f->closed, 0);
     assert_int_equal(read_pattern(f, &read), ECONNRESET);
-    assert_int_equal(read, 4000000);
+    assert_int_equal(read, 1000000);
     assert_int_equal(f->closed, 1);
     stop(f);
 }
