@@ -217,8 +217,10 @@ static bool should_linger(const struct link *link, const struct conn *conn)
         return false;
     }
     if (conn->unwritten == 0) {
-        /* in the socket, and the peer grants no window for them */
-        return conn->half_closed && !conn->sent_all;
+        /* in the socket, and the peer grants no window for them: an engine
+         * that reads no more; beyond an agent it is a client who may (T11) */
+        return conn->half_closed && !conn->sent_all &&
+               !link->config.unread_lingers;
     }
     /* here, and the socket does not take them; a session that is gone cannot
      * wait for it any longer (AC-05) */

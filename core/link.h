@@ -120,7 +120,8 @@ void link_failed(struct link *link, uint32_t conn);   /* recv or send failed */
 void link_written(struct link *link, uint32_t conn, size_t length);
 /* The far end of the socket closed or half-closed (EPOLLRDHUP), seen without
  * reading: once the peer has finished and all of it was written, linger_ms
- * runs until what is still in the socket can be sent (T13). */
+ * runs until what is still in the socket can be sent (T13); not where
+ * unread_lingers is set: the reader is a client then, who may pause (T11). */
 void link_half_closed(struct link *link, uint64_t now_ms, uint32_t conn);
 /* The socket is closed: conn is dead. Legal at any time; if the connection was
  * not over, its stream is reset. */

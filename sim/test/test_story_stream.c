@@ -193,6 +193,23 @@ static const struct story stories[] = {
     "[    1288] client 0  GET /containers/web/json: 200, 2000000 bytes, "
     "whole\n"
     "[   60000] world     healed\n"),
+    /* It has said its last word, so has the engine, whose bytes wait for room.
+     * Found by seed 44045. */
+    STORY("L-03,T11",
+    a_client_that_pauses_behind_its_own_end_is_waited_for,
+    "seed 44045\n"
+    "sites 1\n"
+    "phase-ms 64000\n"
+    "0.874 agent-start 0 own-all\n"
+    "780.324 client 0 stalls 507790\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[      31] agent 0   connected as session 1\n"
+    "[      31] server    proxy of agent 0 on 47941\n"
+    "[      40] agent 0   connected\n"
+    "[     800] client 0  stops reading\n"
+    "[    9853] client 0  GET /images/web/get: 200, 507790 bytes, whole\n"
+    "[   64000] world     healed\n"),
 };
 /* clang-format on */
 STORIES(stories)
