@@ -6,6 +6,7 @@
  * late by DELAY-US, lost with a probability of LOSS-PPM in a million, and waits
  * its turn on a line of RATE bytes a second in a queue of QUEUE-MS, whose tail
  * is dropped. Losses come from a fixed seed. Says "ready", runs until killed.
+ * It goes before all others, if it may: a line waits for no processor.
  *
  * In place of netem, which not every kernel has (D-060).
  */
@@ -161,6 +162,8 @@ int main(int argc, char **argv)
             tool_die("memory");
         }
     }
+    (void)sched_setscheduler(0, SCHED_FIFO,
+                             &(struct sched_param){.sched_priority = 1});
     printf("ready\n");
     fflush(stdout);
     run(ways);
