@@ -47,7 +47,7 @@ static void again(const struct url *url, bool server)
     char text[URL_AUTHORITY_MAX + URL_TARGET_MAX + URL_USERINFO_MAX + 32];
     char authority[URL_AUTHORITY_MAX + 1];
     char error[URL_ERROR_SIZE];
-    struct url read;
+    struct url read = {.port = 0};
 
     url_authority(url, true, authority);
     snprintf(text, sizeof text, "%s://%s%s%s%s",
@@ -65,7 +65,7 @@ static void again(const struct url *url, bool server)
 static void url(const char *text, bool server)
 {
     char error[URL_ERROR_SIZE] = "";
-    struct url url;
+    struct url url = {.port = 0};
 
     if ((server ? url_parse_server : url_parse_proxy)(&url, text, error)) {
         must_be_sound(&url);

@@ -25,7 +25,6 @@ struct world {
     struct input client, engine;
     struct record to_engine, to_client;
     uint64_t decisions; /* a hash */
-    size_t request_at;  /* of what the engine has not answered */
     unsigned saying;    /* the engine may send up to its next mark */
     bool is_open, client_told;
     bool surplus; /* the engine said more than it was to */

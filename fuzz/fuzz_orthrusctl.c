@@ -207,7 +207,8 @@ static enum command_exit run(unsigned which, unsigned setup,
         .host = commands[which].host,
         .port = commands[which].port};
     char *words[4];
-    FILE *kept[2] = {stdout, stderr};
+    FILE *out = stdout;
+    FILE *err = stderr;
 
     for (int i = 0; i < commands[which].count; i++) {
         words[i] = strdup(commands[which].words[i]);
@@ -218,8 +219,8 @@ static enum command_exit run(unsigned which, unsigned setup,
         command_run(&context, commands[which].count, words);
     fclose(stdout);
     fclose(stderr);
-    stdout = kept[0];
-    stderr = kept[1];
+    stdout = out;
+    stderr = err;
     for (int i = 0; i < commands[which].count; i++) {
         free(words[i]);
     }
