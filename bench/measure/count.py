@@ -3,6 +3,7 @@
 The program is built with flags of its own, and without the library's memory functions, of which the processor chooses one.
 """
 import glob
+import json
 import os
 import platform
 import re
@@ -31,6 +32,8 @@ def versions():
 class Counter:
     """Builds the program in a private folder; use it in a with statement."""
 
+    allocations = 0
+
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="oc")
         self.work = os.path.join(self.folder.name, "work")
@@ -45,10 +48,11 @@ class Counter:
         self.folder.cleanup()
 
     def count(self, name, size, count):
-        """Instructions of measured() and what it calls."""
+        """Instructions of measured() and what it calls; what that allocated is added to self.allocations."""
         out = os.path.join(self.folder.name, "callgrind.out")
-        subprocess.run(["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=measured",
-                        "--callgrind-out-file=" + out, self.work, name, str(size), str(count)],
-                       check=True, stdout=subprocess.DEVNULL, timeout=RUN_S)
+        done = subprocess.run(["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=measured",
+                               "--callgrind-out-file=" + out, self.work, name, str(size), str(count)],
+                              check=True, stdout=subprocess.PIPE, text=True, timeout=RUN_S)
+        self.allocations += json.loads(done.stdout)["allocations"]
         with open(out, encoding="ascii") as file:
             return int(re.search(r"^(?:totals|summary): (\d+)", file.read(), re.M).group(1))
