@@ -153,7 +153,7 @@ def what_came_before_a_loss_is_delivered_before_the_reset(run):
             scene.agent.data(stream, data[at:at + 50000])
     # the last frame has arrived when the server answers what follows it
     scene.agent.send(PING, SYN, 0, 4711)
-    assert scene.agent.wait_frame(PING).length == 4711
+    assert scene.agent.wait_frame(PING, ACK).length == 4711
     scene.agent.ws.abort()
     for client, _ in clients:
         got, error = raw.read_end(client)
@@ -177,7 +177,7 @@ def a_connection_that_gets_no_stream_sees_an_error(run):
     client, stream = scene.client()
     scene.agent.send(GOAWAY, 0, 0, 0)
     scene.agent.send(PING, SYN, 0, 1)
-    scene.agent.wait_frame(PING)
+    scene.agent.wait_frame(PING, ACK)
     with connect(scene.proxy) as late:
         try:
             late.sendall(raw.head('GET', '/_ping'))
