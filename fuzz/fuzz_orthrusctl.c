@@ -105,9 +105,9 @@ const char *curl_easy_strerror(CURLcode code)
     return code == CURLE_OK ? "no error" : "an error";
 }
 
-struct curl_slist *curl_slist_append(struct curl_slist *list, const char *text)
+struct curl_slist *curl_slist_append(struct curl_slist *list, const char *data)
 {
-    (void)text;
+    (void)data;
     return list;
 }
 
