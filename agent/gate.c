@@ -338,6 +338,9 @@ size_t gate_write(struct gate *gate, struct span span)
                                    span.length - done);
         reconcile(gate);
     }
+    if (gate->failed) {
+        conn_readable(gate->conn); /* gate_read() says so */
+    }
     if (done < span.length) {
         struct span rest = {span.bytes + done, span.length - done};
         /* a spill that was evicted has told the relay */

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -190,10 +191,15 @@ class Life:
             if process is None:
                 continue
             asked = process.alive()
-            status = process.stop(PATIENCE)
-            if asked and status == -9:
-                found.append("%s does not end" % name)
-            elif status < 0 or (status >= 64 and status != LEAK):
+            process.send(signal.SIGTERM)
+            try:
+                status = process.popen.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.send(signal.SIGABRT)  # the sanitizer shows where it is
+                process.popen.wait(PATIENCE)
+                found.append("%s does not end:\n%s" % (name, process.tail(30)))
+                continue
+            if status < 0 or (status >= 64 and status != LEAK):
                 found.append("%s ends with %d" % (name, status))
             elif not asked and self.point is None:
                 found.append("%s has ended with %d" % (name, status))
