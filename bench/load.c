@@ -37,7 +37,7 @@
 #include "bench/tool.h"
 
 #define CONNECTIONS_MAX 20000
-#define WATCHED_MAX 32
+#define WATCHED_MAX 1024
 #define HEAD_MAX 4096
 #define PIECE (256u * 1024u)
 #define TURN (1024u * 1024u)
@@ -353,11 +353,10 @@ static uint64_t family_ns(pid_t pid, unsigned depth)
 static void take_account(struct account *account)
 {
     for (size_t i = 0; i < options.watched_count; i++) {
-        account->watched_ns[i] = family_ns(options.watched[i], DEPTH_MAX);
-        if (account->watched_ns[i] == 0) {
-            errno = ESRCH;
+        if (kill(options.watched[i], 0) != 0) {
             tool_die("a watched process");
         }
+        account->watched_ns[i] = family_ns(options.watched[i], DEPTH_MAX);
     }
     account->own_ns = family_ns(getpid(), 0);
     read_machine(account);

@@ -30,6 +30,16 @@ def allow_descriptors(wanted=65536):
             return
 
 
+def softirqs():
+    """Pids of the threads in which the kernel delivers packets when it has many: on a quiet machine, those of the run."""
+    found = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError), open("/proc/%d/comm" % int(name), encoding="ascii") as file:
+            if file.read().startswith("ksoftirqd/"):
+                found.append(int(name))
+    return found
+
+
 class Bench:
     """What rigs and cases need of their run. The harness's servers ask it for programs and paths, and complain to it."""
 
@@ -39,6 +49,7 @@ class Bench:
         self.programs = Programs(self.build_dir, os.path.join(self.build_dir, "orthrus-peer"))
         self.rivals = rivals.Rivals(os.path.join(ROOT, "build/rivals"))
         self.cores = os.cpu_count()
+        self.softirqs = softirqs()
         self.problems = []  # of how processes ended; the harness adds to it
         self.failures = []  # runs that came to nothing
         self.provisioned = None  # of crowd.py

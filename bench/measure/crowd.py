@@ -53,7 +53,7 @@ class Span:
 
     def __init__(self, bench, pids):
         self.cores = bench.cores
-        self.pids = [*pids, os.getpid()]
+        self.pids = [*pids, *bench.softirqs, os.getpid()]
         self.before = self._now()
 
     def _now(self):

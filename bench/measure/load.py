@@ -28,7 +28,7 @@ def result(popen, timeout):
         popen.communicate()
         raise Failed("the load did not end in time") from None
     if popen.returncode != 0:
-        raise Failed(err.strip()[-200:] or "the load ended with %d" % popen.returncode)
+        raise Failed(" ".join(err.split())[-200:] or "the load ended with %d" % popen.returncode)
     return json.loads(out)
 
 
@@ -61,7 +61,7 @@ def _measure(bench, rig, origin, case, beside):
     options += ["--each"] if case.each else []
     options += ["--rate", case.rate] if case.rate else []
     options += ["--counters", origin.counters] if case.job == "put" else []
-    watched = [*rig.pids(), origin.process.pid, *beside]
+    watched = [*rig.pids(), origin.process.pid, *beside, *bench.softirqs]
     limit = (case.measured + case.warm_up) / 1000 + 20
     background = None
     if case.bulk:

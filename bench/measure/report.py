@@ -136,10 +136,14 @@ def disturbance(whole):
     runs = whole["runs"]
     loud = sum(run["disturbed"] for run in runs)
     shares = [run["others"] for run in runs]
+    warning = ""
+    if 2 * loud > len(runs):
+        warning = (" **The machine was busy with other things**: what waits for a processor (throughput, requests a second, "
+                   "latency) says little here; CPU, memory and counts say more.")
     return "%d runs in %.0f minutes; others used %.1f %% of the machine in the median run, %.1f %% in the worst. %s" % (
         len(runs), whole["took_s"] / 60, 100 * statistics.median(shares), 100 * max(shares),
         "%d of them stayed disturbed (above %.0f %%), however often they were repeated, and count all the same." % (
-            loud, 100 * figures.OTHERS_MAX) if loud else "None was disturbed.")
+            loud, 100 * figures.OTHERS_MAX) if loud else "None was disturbed.") + warning
 
 
 def document(whole):
