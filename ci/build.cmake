@@ -28,6 +28,7 @@ endif()
 if(HARDEN)
   target_compile_options(project_flags INTERFACE
     -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+    -ffile-prefix-map=${CMAKE_SOURCE_DIR}=. # ci/ship: the same in any folder
     $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
   target_link_options(project_flags INTERFACE
     -Wl,-z,relro,-z,now $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>)
