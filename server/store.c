@@ -422,6 +422,11 @@ static bool check_version(struct store *store, int64_t *version)
                        "it is the data base of another program; move it away");
         return false;
     }
+    if (*version < 0) {
+        (void)snprintf(store->error, sizeof(store->error),
+                       "the number of its schema is damaged; restore a backup");
+        return false;
+    }
     if (*version > MIGRATIONS) {
         (void)snprintf(store->error, sizeof(store->error),
                        "its schema %lld is newer than this orthrusd knows "

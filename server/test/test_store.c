@@ -182,6 +182,14 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
     refused("schema 99 is newer than this orthrusd knows");
 }
 
+static void a_schema_with_a_damaged_number_is_refused(void **state)
+{
+    (void)state;
+    store_close(opened());
+    change_by_hand("PRAGMA user_version = -1");
+    refused("the number of its schema is damaged");
+}
+
 static void a_start_that_was_killed_early_is_taken_up(void **state)
 {
     (void)state;
@@ -752,6 +760,7 @@ static const struct CMUnitTest tests[] = {
     TEST("K-03,X29", what_belongs_to_another_user_is_refused),
     TEST("K-03", what_is_no_data_base_of_ours_is_refused),
     TEST("K-03", a_newer_schema_is_refused_and_left_alone),
+    TEST("K-03", a_schema_with_a_damaged_number_is_refused),
     TEST("K-03", a_start_that_was_killed_early_is_taken_up),
     TEST("K-03", two_servers_cannot_share_a_directory),
     TEST("K-03,U-01", a_directory_that_cannot_be_is_named),
