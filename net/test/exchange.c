@@ -45,7 +45,8 @@ void exchange_read(struct exchange *exchange, const char *name)
     char line[4096];
     FILE *file;
 
-    (void)snprintf(line, sizeof line, "torture/exchanges/%s.txt", name);
+    (void)snprintf(line, sizeof line, "integration/torture/exchanges/%s.txt",
+                   name);
     file = fopen(line, "re");
     assert_non_null(file);
     memset(exchange, 0, sizeof *exchange);

@@ -1,5 +1,5 @@
 /* exchange.h: what a client and an engine once said to each other, from a file
- * that torture/record wrote. */
+ * that integration/torture/record wrote. */
 #ifndef NET_TEST_EXCHANGE_H
 #define NET_TEST_EXCHANGE_H
 

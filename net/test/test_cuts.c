@@ -1,8 +1,9 @@
-/* Exchanges of Docker clients with an engine, recorded (torture/exchanges), are
- * played through two transports and cut at every byte: by the client, by the
- * engine and between the transports, with FIN, RST and silence. Nobody may see
- * a clean end of what did not come whole (L-04), nothing may be left behind,
- * and a cut connection leaves the others alone.
+/* Exchanges of Docker clients with an engine, recorded
+ * (integration/torture/exchanges), are played through two transports and cut at
+ * every byte: by the client, by the engine and between the transports, with
+ * FIN, RST and silence. Nobody may see a clean end of what did not come whole
+ * (L-04), nothing may be left behind, and a cut connection leaves the others
+ * alone.
  *
  * ORTHRUS_TORTURE=all cuts at every byte; else at every STRIDE-th, beginning
  * elsewhere for each kind of cut, and at the borders of every turn. */

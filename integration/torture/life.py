@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "../integration"))
+sys.path.insert(0, os.path.dirname(HERE))
 
 from lib import fake, raw  # noqa: E402  pylint: disable=wrong-import-position
 from lib.proc import Process  # noqa: E402  pylint: disable=wrong-import-position
