@@ -5,7 +5,7 @@
 
 #include "core/wire.h"
 
-#define PAYLOAD_MAX 16384u /* core's default */
+#define PAYLOAD_MAX 262144u /* core's default */
 
 static bool is_one_flag(uint16_t flags)
 {
@@ -20,7 +20,7 @@ static const char *data_wrong(struct frames *frames,
     if (header->flags != 0)
         return "data with a flag";
     if (header->length == 0 || header->length > PAYLOAD_MAX)
-        return "data of no bytes, or of more than 16384";
+        return "data of no bytes, or of more than 262144";
     return header->length > left ? "half a frame" : NULL;
 }
 

@@ -240,8 +240,6 @@ void traffic_audit(struct traffic *traffic)
     if (mux_status(mux) != STATUS_OK)
         say_wrong(traffic, "the session has ended: %s",
                   status_text(mux_status(mux)));
-    if (traffic->frames.wrong != NULL)
-        say_wrong(traffic, "our engine sends %s", traffic->frames.wrong);
     compare(traffic, "streams left", mux_stream_count(mux), 0);
     compare(traffic, "streams opened", counters->streams_opened,
             traffic->run.opened);

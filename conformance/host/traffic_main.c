@@ -181,6 +181,9 @@ static void exchange(struct connection *connection, struct traffic *traffic)
     traffic_step(traffic, now(connection));
     emit_some(connection, traffic);
     write_some(connection);
+    if (traffic->frames.wrong != NULL && traffic->run.wrong[0] == '\0')
+        snprintf(traffic->run.wrong, sizeof traffic->run.wrong,
+                 "our engine sends %s", traffic->frames.wrong);
     if (connection->ended && traffic->run.wrong[0] == '\0')
         snprintf(traffic->run.wrong, sizeof traffic->run.wrong,
                  "the peer has ended the connection");
