@@ -933,8 +933,10 @@ void engine_heal(struct engine *engine)
 
 bool engine_was_good_since(const struct engine *engine, uint64_t since_us)
 {
+    /* in the moment itself others may have come first */
     return engine->is_alive && engine->listener != NULL &&
-           engine->mood == ENGINE_GOOD && engine->bad_until_us <= since_us;
+           engine->mood == ENGINE_GOOD &&
+           (engine->bad_until_us < since_us || engine->bad_until_us == 0);
 }
 
 void engine_expect_idle(struct engine *engine)

@@ -196,8 +196,9 @@ static void *alloc_part(struct server *server, size_t size)
 /* Which ports are in quarantine from before the start (L-10). */
 static void restore_ports(struct server *server)
 {
-    const struct store *store = &server->store;
+    struct store *store = &server->store;
 
+    store_forget_missed(store);
     for (size_t i = 0; i < store->port_count; i++) {
         port_use(server->ports, store->ports[i].port, store->ports[i].uuid,
                  store->ports[i].used_ms);

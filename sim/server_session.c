@@ -224,14 +224,14 @@ static void on_accepted(void *user, struct socket *socket)
 /* ---- listener ------------------------------------------------------------ */
 
 /* The quarantine as the disk remembers it, which the port table must have kept
- * (L-10). */
+ * (L-10); of a use that the disk refused, the table alone knows. */
 static void check_quarantine(const struct session *session, uint16_t port)
 {
     const struct server *server = session->server;
     const struct store_port *use = store_port_of(&server->store, port);
     uint64_t now_ms = server_wall_ms(server);
 
-    if (use == NULL ||
+    if (use == NULL || use->missed ||
         memcmp(use->uuid, agent_uuid(session->agent), WORLD_UUID_SIZE) == 0) {
         return;
     }

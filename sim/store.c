@@ -149,6 +149,10 @@ enum store_result store_use_port(struct store *store, uint16_t port,
 {
     size_t kept = 0;
 
+    for (size_t i = 0; i < store->port_count; i++) {
+        store->ports[i].missed |=
+            store->ports[i].port == port && store_is_failing(store);
+    }
     if (store_is_failing(store)) {
         return STORE_FAILED;
     }
@@ -163,8 +167,16 @@ enum store_result store_use_port(struct store *store, uint16_t port,
     struct store_port *use = &store->ports[store->port_count++];
     use->port = port;
     use->used_ms = now_ms;
+    use->missed = false;
     memcpy(use->uuid, uuid, sizeof use->uuid);
     return STORE_OK;
+}
+
+void store_forget_missed(struct store *store)
+{
+    for (size_t i = 0; i < store->port_count; i++) {
+        store->ports[i].missed = false;
+    }
 }
 
 bool store_opens(const struct store *store, const uint8_t uuid[WORLD_UUID_SIZE],

@@ -25,6 +25,7 @@ struct store_port { /* the last use of a port */
     uint16_t port;
     uint8_t uuid[WORLD_UUID_SIZE];
     uint64_t used_ms; /* wall clock */
+    bool missed;      /* the disk refused a later use */
 };
 
 struct store { /* memory of the world; read-only */
@@ -60,10 +61,12 @@ enum store_result store_revoke(struct store *store,
                                const uint8_t uuid[WORLD_UUID_SIZE]);
 enum store_result store_remove(struct store *store,
                                const uint8_t uuid[WORLD_UUID_SIZE]);
-/* A port served an agent, or has served it until now. */
+/* A port served an agent, or has served it until now. A server that starts
+ * knows no more than the disk: store_forget_missed(). */
 enum store_result store_use_port(struct store *store, uint16_t port,
                                  const uint8_t uuid[WORLD_UUID_SIZE],
                                  uint64_t now_ms);
+void store_forget_missed(struct store *store);
 
 /* For oracles: what is on the disk, whether it answers or not. */
 bool store_opens(const struct store *store, const uint8_t uuid[WORLD_UUID_SIZE],

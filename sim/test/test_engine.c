@@ -180,8 +180,8 @@ static void ask_in_mood(struct direct *direct)
     }
     probe->extra = probe->length > 0 ? "some" : "none";
     direct_run_for(direct, SIM_S); /* the mood is over */
-    assert_true(engine_was_good_since(direct->sites[0].engine, SIM_S));
-    assert_int_equal(engine_was_good_since(direct->sites[0].engine, SIM_S - 1),
+    assert_true(engine_was_good_since(direct->sites[0].engine, SIM_S + 1));
+    assert_int_equal(engine_was_good_since(direct->sites[0].engine, SIM_S),
                      direct->mood == ENGINE_GOOD);
     read_all(probe);
     probe_close(probe);

@@ -227,6 +227,45 @@ static const struct story stories[] = {
     "[   20842] agent 0   connected\n"
     "[   35020] client 1  GET /containers/json: 200, 7 bytes, whole\n"
     "[   40000] world     healed\n"),
+    /* The disk refuses the last use, and remembers one that a clock set back
+     * has put into the future; the table knows better, and by the wall clock a
+     * day has passed when an agent connects after the heal. */
+    STORY("L-10,K-03",
+    a_use_that_the_disk_refused_ends_its_quarantine_in_time,
+    "seed 154484\n"
+    "sites 1\n"
+    "phase-ms 33459\n"
+    "rough\n"
+    "11550 agent-start 0 own\n"
+    "14360 revoke 0\n"
+    "14360.080 provision 0\n"
+    "14360.082 agent-start 0 go\n"
+    "17930 clock-jump back 76992187\n"
+    "17930.007 link-cut 0 agent-silence 0\n"
+    "18912.226 store-fails 27\n"
+    "22780 clock-jump forward 149828610\n"
+    "33456.776 revoke 0\n"
+    "33458.068 provision 0\n",
+    "[       0] server    started\n"
+    "[       0] operator  provisions agent 0\n"
+    "[   11568] agent 0   connected as session 1\n"
+    "[   11568] server    proxy of agent 0 on 32768\n"
+    "[   11568] agent 0   connected\n"
+    "[   14360] operator  revokes agent 0\n"
+    "[   14360] server    proxy of agent 0 closed\n"
+    "[   14360] operator  deletes agent 0\n"
+    "[   14360] operator  provisions agent 0\n"
+    "[   14369] agent 0   session 1 ended: the agent was revoked or deleted\n"
+    "[   14378] agent 0   connected as session 2\n"
+    "[   14378] server    proxy of agent 0 on 32777\n"
+    "[   14378] agent 0   connected as session 1\n"
+    "[   17930] agent 0   link to be cut after 0 bytes\n"
+    "[   18930] server    proxy of agent 0 closed\n"
+    "[   18930] agent 0   session 2 ended: the connection failed\n"
+    "[   33456] operator  revokes agent 0\n"
+    "[   33458] operator  deletes agent 0\n"
+    "[   33458] operator  provisions agent 0\n"
+    "[   33459] world     healed\n"),
 };
 /* clang-format on */
 STORIES(stories)
