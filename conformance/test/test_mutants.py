@@ -95,6 +95,9 @@ def try_mutant(cases, right, name):
     group = [each for each in right if each != name and right[each]["milliseconds"] <= QUICK_MS
              and (EVERYTHING or each[0] == name[0]) and not cases[each].slow and each not in ALSO.get(name, {})]
     found = judge(cases, [name] + group, name)
+    for each in group:  # once more, alone: a peer may find its port taken by another's
+        if signature(found[each]) != signature(right[each]):
+            found.update(judge(cases, [each], name, "1"))
     return (cases[name].has_caught(right[name], found[name]), describe(found[name]),
             [describe(found[each]) for each in group if signature(found[each]) != signature(right[each])])
 
