@@ -48,10 +48,7 @@ static char waste[PIECE];
 
 static void watch(struct conn *conn, int operation, uint32_t events)
 {
-    struct epoll_event event = {.events = events, .data.ptr = conn};
-    if (epoll_ctl(epoll, operation, conn->fd, &event) != 0) {
-        tool_die("epoll_ctl");
-    }
+    tool_watch(epoll, operation, conn->fd, events, conn);
 }
 
 static void end(struct conn *conn)

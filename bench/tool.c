@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -127,4 +128,13 @@ void *tool_map(const char *path, size_t size)
     }
     close(fd);
     return mapped;
+}
+
+void tool_watch(int epoll, int operation, int fd, uint32_t events, void *user)
+{
+    struct epoll_event event = {.events = events, .data.ptr = user};
+
+    if (epoll_ctl(epoll, operation, fd, &event) != 0) {
+        tool_die("epoll_ctl");
+    }
 }

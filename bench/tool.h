@@ -27,6 +27,9 @@ unsigned tool_port(int fd);
 /* A non-blocking socket that connects, or has connected, without delay. */
 int tool_connect(const struct socket_address *address);
 
+/* epoll_ctl(): user comes back with the events. */
+void tool_watch(int epoll, int operation, int fd, uint32_t events, void *user);
+
 /* A file of size bytes, mapped and shared with whoever maps it too. */
 void *tool_map(const char *path, size_t size);
 
