@@ -11,7 +11,7 @@
 #include "core/mux.h"
 #include "core/mux_internal.h" /* next_id: 2^31 streams take too long */
 
-#define FLUSH_MS 3000u /* for yamux_shut */
+#define FLUSH_MS 3000u /* for yamux_shut: without a byte that goes out */
 
 struct yamux_stream {
     struct yamux_stream *next;
@@ -246,6 +246,8 @@ size_t yamux_emit(struct yamux *yamux, uint8_t *bytes, size_t capacity,
     done += emit_data(yamux, bytes + done, capacity - done);
     if (yamux->said_farewell && done == 0)
         yamux->over = true;
+    if (yamux->shutting && done > 0)
+        yamux->shut_ms = now_ms + FLUSH_MS;
     return done;
 }
 

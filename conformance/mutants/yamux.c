@@ -552,6 +552,8 @@ size_t yamux_emit(struct yamux *yamux, uint8_t *bytes, size_t capacity,
     }
     if (yamux->shutting && room.left >= HEADER)
         put_shut(yamux, &room);
+    if (yamux->shutting && room.at > bytes)
+        yamux->shut_at = now_ms + FLUSH_MS;
     return (size_t)(room.at - bytes);
 }
 

@@ -19,7 +19,7 @@
 #define ENDED_KEPT 512u
 #define PING_MS 1000u    /* between pings */
 #define SILENCE_MS 8000u /* until the session is given up */
-#define FLUSH_MS 3000u   /* for yamux_shut */
+#define FLUSH_MS 3000u   /* for yamux_shut: without a byte that goes out */
 
 enum frame_type { DATA, UPDATE, PING, GOAWAY };
 enum frame_flag { SYN = 1, ACK = 2, FIN = 4, RST = 8 };
