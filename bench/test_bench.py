@@ -325,6 +325,31 @@ def load_gives_up_on_a_service_that_is_none():
     assert done.stderr, "no reason was given"
 
 
+def a_machine_alone_is_a_namespace_that_does_not_pace():
+    """Its loopback is up and uses reno, whatever this machine does; afterwards it is gone, and this machine unchanged."""
+    with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="ascii") as file:
+        before = file.read()
+    with contextlib.ExitStack() as stack:
+        try:
+            alone = stack.enter_context(link.Loopback())
+        except (OSError, subprocess.CalledProcessError) as error:
+            return "SKIP no namespaces here: %r" % error
+        if not alone.name:
+            return "SKIP namespaces need root"
+        with alone.place().near():
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        equal(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0"), b"reno")
+        with alone.place().far():
+            stack.enter_context(socket.create_connection(listener.getsockname(), 5))
+        with contextlib.suppress(OSError):
+            stack.enter_context(socket.create_connection(listener.getsockname(), 5))
+            raise AssertionError("reached from outside")
+    with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="ascii") as file:
+        equal(file.read(), before)
+    assert not os.path.exists("/run/netns/" + alone.name)
+    return ""
+
+
 def link_carries_packets_late_and_loses_what_it_must():
     """No packet is early; with every one lost, none comes."""
     if link.missing():
@@ -360,10 +385,11 @@ TESTS = [
     a_machine_that_stays_loud_gives_the_least_disturbed_run_and_says_so,
     patience_ends_when_the_machine_does_not_get_quiet, an_exponent_is_the_slope_between_logarithms,
     short_numbers_have_three_digits_that_matter, every_plan_names_what_there_is, a_goal_is_met_by_the_median_of_its_pairs,
-    growth_is_the_exponent_of_a_total,    figures_of_the_core_take_the_form_of_all_others,
+    growth_is_the_exponent_of_a_total, figures_of_the_core_take_the_form_of_all_others,
     a_plot_is_well_formed_and_its_bars_are_in_proportion, the_report_says_what_was_measured_and_what_was_not,
     the_origin_answers_small_and_bulk_requests_exactly,
-    load_counts_what_came_through_both_relays, load_gives_up_on_a_service_that_is_none, link_carries_packets_late_and_loses_what_it_must,
+    load_counts_what_came_through_both_relays, load_gives_up_on_a_service_that_is_none,
+    a_machine_alone_is_a_namespace_that_does_not_pace, link_carries_packets_late_and_loses_what_it_must,
 ]
 
 

@@ -1,7 +1,8 @@
-"""A long line: two network namespaces of our own, and link.c between them.
+"""Where runs take place: network namespaces of our own.
 
-The near one holds the client and the server, the far one the agent and the origin. TCP may use larger windows there than
-by default, so that a raw TCP stream can fill the line.
+One alone, whose loopback no congestion control paces; or two with a long line, link.c, between them. The near one holds the
+client and the server, the far one the agent and the origin. TCP may use larger windows there than by default, so that a
+raw TCP stream can fill the line.
 """
 import contextlib
 import ctypes
@@ -43,6 +44,39 @@ def missing():
     return "" if os.path.exists("/dev/net/tun") else "the kernel has no TUN device"
 
 
+def _ip(*words):
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+class Loopback:
+    """A machine without a line; a context manager. BBR, where it is the default, would measure the kernel's timers: 62 MB/s
+    on an idle machine, whatever relays. A kernel's own choice stays where namespaces cannot be had."""
+
+    def __init__(self):
+        self.name = "" if os.geteuid() else "orthrus-bench-%d" % os.getpid()
+
+    def __enter__(self):
+        if self.name:
+            _ip("netns", "add", self.name)
+            _ip("-n", self.name, "link", "set", "lo", "up")
+            with self.inside(), open("/proc/sys/net/ipv4/tcp_congestion_control", "w", encoding="ascii") as file:
+                file.write("reno")
+        return self
+
+    def inside(self):
+        """What is started and connected meanwhile belongs to it."""
+        return inside(self.name) if self.name else contextlib.nullcontext()
+
+    def place(self):
+        """For rigs."""
+        return rigs.Place(near=self.inside, far=self.inside)
+
+    def __exit__(self, *_):
+        if self.name:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                _ip("netns", "delete", self.name)
+
+
 class Link:
     """The line; a context manager. rate in bytes a second."""
 
@@ -55,13 +89,13 @@ class Link:
     def __enter__(self):
         try:
             for name in self.names:
-                self._ip("netns", "add", name)
+                _ip("netns", "add", name)
             self.process = Process("link", [self.bench.tool("link"), *self.names, *self.shape], self.bench.path("link.log"))
             self.process.wait_text("ready")
             for name, address in zip(self.names, (NEAR, FAR)):
-                self._ip("-n", name, "link", "set", "lo", "up")
-                self._ip("-n", name, "address", "add", address + "/24", "dev", "wan0")
-                self._ip("-n", name, "link", "set", "wan0", "mtu", "1500", "txqueuelen", "20000", "up")
+                _ip("-n", name, "link", "set", "lo", "up")
+                _ip("-n", name, "address", "add", address + "/24", "dev", "wan0")
+                _ip("-n", name, "link", "set", "wan0", "mtu", "1500", "txqueuelen", "20000", "up")
                 with inside(name):
                     for knob in ("tcp_rmem", "tcp_wmem"):
                         self._allow("/proc/sys/net/ipv4/" + knob)
@@ -78,10 +112,6 @@ class Link:
             file.seek(0)
             file.write("%s %s %d" % (least, usual, WINDOW_MAX))
 
-    @staticmethod
-    def _ip(*words):
-        subprocess.run(["ip", *words], check=True, capture_output=True)
-
     def place(self):
         """For rigs."""
         return rigs.Place(NEAR, lambda: inside(self.names[0]), lambda: inside(self.names[1]))
@@ -91,4 +121,4 @@ class Link:
             self.process.kill()
         for name in self.names:
             with contextlib.suppress(subprocess.CalledProcessError):
-                self._ip("netns", "delete", name)
+                _ip("netns", "delete", name)
