@@ -161,17 +161,27 @@ static const char *network_of(const json_t *container, const char **ip)
     return first;
 }
 
+/* Not half a character: that is no JSON, and no container would be told. */
+static size_t id_length(const char *id)
+{
+    size_t length = strnlen(id, ID_LENGTH);
+    while (length > 0 && ((unsigned char)id[length] & 0xc0) == 0x80) {
+        --length;
+    }
+    return length;
+}
+
 static json_t *container_json(const json_t *container)
 {
-    char id[ID_LENGTH + 1];
+    const char *id = text_of(container, "Id");
     const char *ip = NULL;
     const char *network = network_of(container, &ip);
-    (void)snprintf(id, sizeof(id), "%s", text_of(container, "Id"));
-    return json_pack(
-        "{s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:o}", "id", id, "names",
-        names_of(container), "image", text_of(container, "Image"), "state",
-        text_of(container, "State"), "status", text_of(container, "Status"),
-        "network", network, "ip", ip, "ports", ports_of(container));
+    return json_pack("{s:s%, s:o, s:s, s:s, s:s, s:s, s:s, s:o}", "id", id,
+                     id_length(id), "names", names_of(container), "image",
+                     text_of(container, "Image"), "state",
+                     text_of(container, "State"), "status",
+                     text_of(container, "Status"), "network", network, "ip", ip,
+                     "ports", ports_of(container));
 }
 
 static void answer_list(struct listing *listing, struct span body)

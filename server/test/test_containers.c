@@ -295,6 +295,29 @@ static void a_container_is_told_in_the_words_of_the_field(void **state)
         "\"status\":\"\",\"network\":\"\",\"ip\":\"\",\"ports\":[]}]");
 }
 
+static void an_id_is_not_cut_within_a_character(void **state)
+{
+    (void)state;
+    const struct engine_answer answers[] = {
+        {PING, CLOSED},
+        {JSON_HEAD "\r\n[{\"Id\":\"01234567890\u00e9\"},"
+                   "{\"Id\":\"0123456789\u00e9\"},"
+                   "{\"Id\":\"0123456789\U0001f433\"}]",
+         CLOSED}};
+    static const char *const ids[] = {"01234567890", "0123456789\u00e9",
+                                      "0123456789"};
+    serve(answers);
+
+    assert_int_equal(fixture_call("GET", path, NULL), 200);
+
+    assert_int_equal(json_array_size(fixture.json), 3);
+    for (size_t i = 0; i < 3; ++i) {
+        assert_string_equal(json_string_value(json_object_get(
+                                json_array_get(fixture.json, i), "id")),
+                            ids[i]);
+    }
+}
+
 static void every_framing_is_understood_in_any_pieces(void **state)
 {
     (void)state;
@@ -504,6 +527,7 @@ static const struct CMUnitTest tests[] = {
     TEST("H-01,H-05", direct_servers_are_found_by_address_and_by_name),
     TEST("H-01,T7", versions_are_negotiated_by_ping),
     TEST("H-01", a_container_is_told_in_the_words_of_the_field),
+    TEST("H-01,X-33", an_id_is_not_cut_within_a_character),
     TEST("H-01,T1", every_framing_is_understood_in_any_pieces),
     TEST("H-01", an_answer_that_is_complete_needs_no_close),
     TEST("H-01", an_engine_that_cannot_be_reached_is_503),
