@@ -13,13 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fuzz/folder.h"
 #include "fuzz/harness.h"
 #include "server/store.h"
 
 #define FILE_MAX 65536u
 #define CUT_BYTES 64u
 
-static char folder[64];
+static char folder[FOLDER_SIZE];
 static char path[96];
 static uint8_t good[FILE_MAX]; /* a data base with a row in each table */
 static size_t good_length;
@@ -38,12 +39,6 @@ static void remove_files(void)
         snprintf(name, sizeof name, "%s%s", path, ends[i]);
         unlink(name);
     }
-}
-
-static void leave(void)
-{
-    remove_files();
-    rmdir(folder);
 }
 
 static void fill(struct store *store)
@@ -65,13 +60,9 @@ static void fill(struct store *store)
 static void make_good(void)
 {
     char error[STORE_ERROR_SIZE];
-    const char *memory = "/dev/shm"; /* fsync() costs nothing there */
 
-    snprintf(folder, sizeof folder, "%s/orthrus-fuzz-XXXXXX",
-             access(memory, W_OK) == 0 ? memory : "/tmp");
-    MUST(mkdtemp(folder));
+    folder_make(folder); /* in memory fsync() costs nothing */
     snprintf(path, sizeof path, "%s/orthrus.db", folder);
-    atexit(leave);
     struct store *store = store_open(folder, error);
     MUST(store);
     fill(store);
