@@ -31,8 +31,15 @@
  * Turns (deficit round robin). The first stream of STREAM_READY has turn_left
  * bytes of wire, frame headers included, then goes to the end of the list. As
  * a frame may be cut at any byte, no deficit is ever carried over. A stream
- * without send window or bytes is not in the list. One that is alone in it may
- * send a frame longer than its turn, which ends then.
+ * without send window or bytes is not in the list. One that is alone may send
+ * a frame longer than its turn, which ends then.
+ *
+ * Whoever comes when all that are ready have had a turn since its last frame
+ * has a frame of a turn's length ahead of them all, in STREAM_FRESH, and is
+ * one of them then. So nobody has more than a turn a round, but who says
+ * little need not wait for those who say much (as new flows in RFC 8290, 4.1).
+ * turns counts the turns that ended; a round from now, it is larger by as many
+ * as are ready now.
  *
  * Time. Open and accept timeouts are constants, so a list in order of arrival
  * is in order of deadline. Silence is measured from the last byte received, or
@@ -202,18 +209,31 @@ void mux_settle(struct mux *mux, struct stream *stream, enum stream_move move)
 void mux_queue(struct mux *mux, struct stream *stream)
 {
     bool due = stream->ready && stream->send_window > 0;
+    bool fresh = stream_is_listed(stream, STREAM_FRESH);
 
-    if (due == stream_is_listed(stream, STREAM_READY)) {
+    if (due == (fresh || stream_is_listed(stream, STREAM_READY))) {
         return;
     }
     if (due) {
-        stream_list_append(&mux->table, STREAM_READY, stream);
+        fresh = mux->turns - stream->fresh_at < UINT32_MAX / 2;
+        stream_list_append(&mux->table, fresh ? STREAM_FRESH : STREAM_READY,
+                           stream);
         return;
     }
     if (stream_list_first(&mux->table, STREAM_READY) == stream) {
         mux->turn_left = mux_quantum(mux);
+        mux->turns++;
     }
-    stream_list_remove(&mux->table, STREAM_READY, stream);
+    stream_list_remove(&mux->table, fresh ? STREAM_FRESH : STREAM_READY,
+                       stream);
+}
+
+struct stream *mux_sender(const struct mux *mux)
+{
+    struct stream *fresh = stream_list_first(&mux->table, STREAM_FRESH);
+
+    return fresh != NULL ? fresh
+                         : stream_list_first(&mux->table, STREAM_READY);
 }
 
 /* The id is dead from here on. */
@@ -315,6 +335,7 @@ enum status mux_open(struct mux *mux, uint64_t now_ms, void *user,
         return refusal;
     }
     struct stream *opened = stream_table_add(&mux->table, mux->next_id);
+    opened->fresh_at = mux->turns;
     stream_move(opened, STREAM_OPENS);
     opened->user = user;
     opened->send_window = WIRE_WINDOW_INITIAL;
@@ -528,7 +549,7 @@ unsigned mux_wants(const struct mux *mux)
     if (mux->status != STATUS_OK) {
         return output ? MUX_WANTS_OUTPUT : MUX_IS_OVER;
     }
-    output = output || stream_list_first(&mux->table, STREAM_READY) != NULL;
+    output = output || mux_sender(mux) != NULL;
     return (output ? MUX_WANTS_OUTPUT : 0u) |
            (mux->next_id >= MUX_STREAM_ID_LOW ? MUX_IDS_ARE_LOW : 0u);
 }
@@ -600,7 +621,8 @@ static void stream_invariant(const struct mux *mux, const struct stream *stream,
                             mux->parser.payload_left));
 
     /* I2 */
-    INVARIANT(stream_is_listed(stream, STREAM_READY) ==
+    INVARIANT((stream_is_listed(stream, STREAM_READY) ||
+               stream_is_listed(stream, STREAM_FRESH)) ==
               (stream->ready && stream->send_window > 0 &&
                stream_may(stream, STREAM_FINISHES_LOCAL)));
     INVARIANT(stream_is_listed(stream, STREAM_CONTROL) == (stream->owes != 0));

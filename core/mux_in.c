@@ -212,6 +212,7 @@ static struct stream *receive_open(struct mux *mux)
     }
     struct stream *stream = stream_table_add(&mux->table, header->stream);
     stream_move(stream, STREAM_IS_OFFERED);
+    stream->fresh_at = mux->turns;
     stream->send_window = WIRE_WINDOW_INITIAL;
     stream->granted = WIRE_WINDOW_INITIAL;
     stream->credit = mux->config.recv_window - WIRE_WINDOW_INITIAL;

@@ -64,6 +64,7 @@ struct mux {
 
     /* output */
     uint32_t turn_left; /* wire bytes that the first ready stream may send */
+    uint32_t turns;     /* that ended; wraps */
     bool go_away_owed;  /* failed: tell the peer */
     bool draining;
     bool tell_peer;
@@ -127,6 +128,7 @@ void mux_settle(struct mux *mux, struct stream *stream, enum stream_move move);
 
 /* After any change of ready or send_window: has it a turn to come? */
 void mux_queue(struct mux *mux, struct stream *stream);
+struct stream *mux_sender(const struct mux *mux); /* who is next, or NULL */
 
 /* The end of a stream. mux_end: the frames it owes go out, then its slot is
  * free. mux_abandon: RST instead. mux_release: its slot is free now. */

@@ -15,7 +15,7 @@ _Static_assert(2 * WIRE_HEADER_SIZE + MUX_PREFACE_MAX <= CONTROL_MAX,
                "a SYN and its preface fit");
 
 /* Payload that a stream sends while others wait for their turn. */
-#define TURN_PAYLOAD 16384u
+#define TURN_PAYLOAD 65536u
 
 uint32_t mux_quantum(const struct mux *mux)
 {
@@ -190,16 +190,22 @@ size_t mux_emit_control(struct mux *mux, uint64_t now_ms, uint8_t *bytes,
  * nobody else waits for a turn, a longer frame delays nobody. */
 static uint32_t quota_of(const struct mux *mux, const struct stream *stream)
 {
-    uint32_t quota = stream_list_count(&mux->table, STREAM_READY) == 1
-                         ? mux->config.frame_payload_max
-                         : mux->turn_left - WIRE_HEADER_SIZE;
+    const struct stream_table *table = &mux->table;
+    uint32_t quota = mux->turn_left - WIRE_HEADER_SIZE;
 
+    if (stream_list_count(table, STREAM_READY) +
+            stream_list_count(table, STREAM_FRESH) ==
+        1) {
+        quota = mux->config.frame_payload_max;
+    } else if (stream_is_listed(stream, STREAM_FRESH)) {
+        quota = mux_quantum(mux) - WIRE_HEADER_SIZE;
+    }
     return stream->send_window < quota ? stream->send_window : quota;
 }
 
 bool mux_next_sender(const struct mux *mux, struct mux_sender *sender)
 {
-    const struct stream *stream = stream_list_first(&mux->table, STREAM_READY);
+    const struct stream *stream = mux_sender(mux);
 
     if (mux->status != STATUS_OK || stream == NULL ||
         mux_control_is_pending(mux)) {
@@ -211,26 +217,33 @@ bool mux_next_sender(const struct mux *mux, struct mux_sender *sender)
     return true;
 }
 
-/* The turn ends when not even one byte with its header would fit. */
+/* The turn ends when not even one byte with its header would fit; that of a
+ * fresh stream with its first frame. */
 static void charge(struct mux *mux, struct stream *stream, uint32_t length)
 {
     uint32_t wire = length + WIRE_HEADER_SIZE;
+    bool fresh = stream_is_listed(stream, STREAM_FRESH);
 
     stream->send_window -= length;
-    if (mux->turn_left > wire + WIRE_HEADER_SIZE) {
+    stream->fresh_at =
+        mux->turns + stream_list_count(&mux->table, STREAM_READY);
+    if (!fresh && mux->turn_left > wire + WIRE_HEADER_SIZE) {
         mux->turn_left -= wire;
-    } else {
-        mux->turn_left = mux_quantum(mux);
-        stream_list_remove(&mux->table, STREAM_READY, stream);
+    } else if (stream->send_window > 0) {
+        stream_list_remove(&mux->table, fresh ? STREAM_FRESH : STREAM_READY,
+                           stream);
+        stream_list_append(&mux->table, STREAM_READY, stream);
+        mux->turn_left = fresh ? mux->turn_left : mux_quantum(mux);
+        mux->turns += !fresh;
     }
-    mux_queue(mux, stream); /* at the end, if its turn is over */
+    mux_queue(mux, stream); /* no longer, without credit */
 }
 
 size_t mux_emit_data(struct mux *mux, uint32_t stream, uint8_t *frame,
                      size_t length)
 {
     REQUIRE(mux->status == STATUS_OK);
-    struct stream *sender = stream_list_first(&mux->table, STREAM_READY);
+    struct stream *sender = mux_sender(mux);
 
     REQUIRE(sender != NULL && sender->id == stream);
     REQUIRE((sender->owes & (STREAM_OWES_SYN | STREAM_OWES_ACK)) == 0);

@@ -161,7 +161,7 @@ const struct stream *stream_table_at(const struct stream_table *table,
 
 static struct stream_link *link_of(struct stream *stream, enum stream_list list)
 {
-    return &stream->links[list < STREAM_LINKS ? list : STREAM_LINKS - 1];
+    return &stream->links[list / 2];
 }
 
 void stream_list_append(struct stream_table *table, enum stream_list list,
@@ -279,6 +279,8 @@ void stream_table_invariant(const struct stream_table *table)
                   stream_table_find(table, stream->id) == stream);
         INVARIANT(!stream_is_listed(stream, STREAM_OPENINGS) ||
                   !stream_is_listed(stream, STREAM_OFFERS));
+        INVARIANT(!stream_is_listed(stream, STREAM_READY) ||
+                  !stream_is_listed(stream, STREAM_FRESH));
         for (unsigned list = 0; list < STREAM_LISTS; list++) {
             listed[list] += stream_is_listed(stream, (enum stream_list)list);
         }

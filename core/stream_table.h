@@ -49,13 +49,15 @@ enum stream_owes {
 
 enum stream_list {
     STREAM_READY,    /* may send data now, in the order of their turns */
-    STREAM_CONTROL,  /* owe a frame */
+    STREAM_FRESH,    /* ... and have not done so in this round: they go first */
     STREAM_OPENINGS, /* wait for the peer's answer, oldest first */
     STREAM_OFFERS,   /* wait for mux_accept(), oldest first */
+    STREAM_CONTROL,  /* owe a frame */
     STREAM_LISTS
 };
 
-/* A stream is in one of the last two lists at most: they share a link. */
+/* A stream is in one of the first two lists at most, and in one of the next
+ * two: they share a link. */
 #define STREAM_LINKS 3u
 
 struct stream_link {
@@ -75,6 +77,7 @@ struct stream {
     uint32_t window;      /* granted, credit and what is not consumed */
     uint32_t taken;       /* bytes consumed and granted again, since since_ms */
     uint32_t chain;       /* next in hash chain or free list: slot + 1 */
+    uint32_t fresh_at;    /* the round after its last frame: mux.turns */
     struct stream_link links[STREAM_LINKS];
     uint8_t state;  /* enum stream_state; changed by stream_move() only */
     uint8_t owes;   /* enum stream_owes, or-ed */

@@ -389,6 +389,8 @@ static void frames_are_no_longer_than_configured(void **state)
 
 /* ---- turns --------------------------------------------------------------- */
 
+#define TURN 65536u /* bytes of payload */
+
 struct share {
     size_t bytes[4]; /* of streams 2, 4, 6, 8 */
 };
@@ -397,7 +399,7 @@ struct share {
 static void take_turns(struct script *s, struct share *share, int frames,
                        uint32_t slow, size_t slow_length)
 {
-    static uint8_t frame[WIRE_HEADER_SIZE + 65536];
+    static uint8_t frame[WIRE_HEADER_SIZE + TURN];
     struct mux_sender sender;
     struct mux_sender again;
 
@@ -425,6 +427,27 @@ static void start_four(struct script *s)
     }
 }
 
+static void expect_sender(struct script *s, uint32_t stream, uint32_t quota)
+{
+    struct mux_sender sender;
+
+    assert_true(mux_next_sender(s->mux, &sender));
+    assert_int_equal(sender.stream, stream);
+    assert_int_equal(sender.quota, quota);
+}
+
+/* All four are ready, and none of them is fresh. */
+static void start_round(struct script *s)
+{
+    struct share share;
+
+    start_four(s);
+    take_turns(s, &share, 4, 0, 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(share.bytes[i], TURN);
+    }
+}
+
 static void ready_streams_take_turns(void **state)
 {
     struct script s;
@@ -434,7 +457,7 @@ static void ready_streams_take_turns(void **state)
     start_four(&s);
     take_turns(&s, &share, 4000, 0, 0);
     for (int i = 0; i < 4; i++) {
-        assert_int_equal(share.bytes[i], 1000 * 16384);
+        assert_int_equal(share.bytes[i], 1000 * TURN);
     }
     script_forget(&s);
 }
@@ -444,30 +467,27 @@ static void only_a_lone_stream_sends_more_than_a_turn_in_a_frame(void **state)
 {
     static uint8_t frame[WIRE_HEADER_SIZE + 262144];
     struct script s;
-    struct mux_sender sender;
 
     (void)state;
     start_four(&s);
     mux_ready(s.mux, 4, false);
     mux_ready(s.mux, 6, false);
     mux_ready(s.mux, 8, false);
-    assert_true(mux_next_sender(s.mux, &sender));
-    assert_int_equal(sender.stream, 2);
-    assert_int_equal(sender.quota, 262144);
+    expect_sender(&s, 2, 262144); /* fresh */
     mux_emit_data(s.mux, 2, frame, 262144);
+    expect_sender(&s, 2, 262144); /* no longer */
     mux_emit_data(s.mux, 2, frame, 1000); /* begins a turn */
 
     mux_ready(s.mux, 8, true);
-    for (uint32_t id = 2; id <= 14; id += 6) {
-        assert_true(mux_next_sender(s.mux, &sender));
-        assert_int_equal(sender.stream, id == 14 ? 2 : id);
-        assert_int_equal(sender.quota, id == 2 ? 16384 - 1012 : 16384);
-        mux_emit_data(s.mux, sender.stream, frame, sender.quota);
-    }
+    expect_sender(&s, 8, TURN); /* fresh */
+    mux_emit_data(s.mux, 8, frame, TURN);
+    expect_sender(&s, 2, TURN - 1012);
+    mux_emit_data(s.mux, 2, frame, TURN - 1012);
+    expect_sender(&s, 8, TURN);
+    mux_emit_data(s.mux, 8, frame, TURN);
+    expect_sender(&s, 2, TURN);
     mux_ready(s.mux, 2, false);
-    assert_true(mux_next_sender(s.mux, &sender));
-    assert_int_equal(sender.stream, 8);
-    assert_int_equal(sender.quota, 262144);
+    expect_sender(&s, 8, 262144);
     script_forget(&s);
 }
 
@@ -509,25 +529,79 @@ static void small_frames_get_their_share_of_the_wire(void **state)
 static void a_stream_that_comes_back_waits_for_its_turn(void **state)
 {
     struct script s;
-    static uint8_t frame[WIRE_HEADER_SIZE + 65536];
-    struct mux_sender sender;
+    static uint8_t frame[WIRE_HEADER_SIZE + TURN];
 
     (void)state;
-    start_four(&s);
-    assert_true(mux_next_sender(s.mux, &sender));
-    assert_int_equal(sender.stream, 2);
+    start_round(&s);
+    expect_sender(&s, 2, TURN);
     mux_emit_data(s.mux, 2, frame, 100); /* its turn is not over */
-    assert_true(mux_next_sender(s.mux, &sender));
-    assert_int_equal(sender.stream, 2);
-    assert_int_equal(sender.quota, 16384 - 112);
+    expect_sender(&s, 2, TURN - 112);
     mux_ready(s.mux, 2, false);
     mux_ready(s.mux, 2, true);
     for (uint32_t id = 4; id <= 10; id += 2) {
-        assert_true(mux_next_sender(s.mux, &sender));
-        assert_int_equal(sender.stream, id == 10 ? 2 : id);
-        assert_int_equal(sender.quota, 16384);
-        mux_emit_data(s.mux, sender.stream, frame, sender.quota);
+        expect_sender(&s, id == 10 ? 2 : id, TURN);
+        mux_emit_data(s.mux, id == 10 ? 2 : id, frame, TURN);
     }
+    script_forget(&s);
+}
+
+/* After a round without a frame it goes first, and not again in that round. */
+static void who_says_little_does_not_wait_for_who_says_much(void **state)
+{
+    struct script s;
+    struct share share;
+    static uint8_t frame[WIRE_HEADER_SIZE + TURN];
+
+    (void)state;
+    start_round(&s);
+    mux_ready(s.mux, 8, false);
+    take_turns(&s, &share, 2, 0, 0); /* 2 and 4 */
+    mux_ready(s.mux, 8, true);       /* too early, by the turn of 6 */
+    expect_sender(&s, 6, TURN);
+    mux_ready(s.mux, 8, false);
+    take_turns(&s, &share, 1, 0, 0);
+    mux_emit_data(s.mux, 2, frame, 1000); /* its turn is not over */
+    mux_ready(s.mux, 8, true);
+    expect_sender(&s, 8, TURN);
+    mux_ready(s.mux, 8, false); /* a sender may change its mind */
+    expect_sender(&s, 2, TURN - 1012);
+    mux_ready(s.mux, 8, true);
+    expect_sender(&s, 8, TURN);
+    mux_emit_data(s.mux, 8, frame, 100);
+    expect_sender(&s, 2, TURN - 1012);
+    mux_ready(s.mux, 8, false);
+    mux_ready(s.mux, 8, true); /* again in the same round: at its end */
+    take_turns(&s, &share, 3, 0, 0);
+    assert_int_equal(share.bytes[3], 0);
+    expect_sender(&s, 8, TURN);
+    script_forget(&s);
+}
+
+/* However many say little, whoever says much has his turn each round; and a
+ * stream that opens late is as fresh as the first. */
+static void who_comes_and_goes_starves_nobody(void **state)
+{
+    struct script s;
+    struct mux_sender sender;
+    static uint8_t frame[WIRE_HEADER_SIZE + TURN];
+    uint32_t turns[6] = {0};
+
+    (void)state;
+    start_round(&s);
+    for (int i = 0; i < 1000; i++) {
+        assert_true(mux_next_sender(s.mux, &sender));
+        turns[sender.stream / 2]++;
+        size_t length = sender.stream == 2 ? sender.quota : 100;
+        mux_emit_data(s.mux, sender.stream, frame, length);
+        mux_ready(s.mux, sender.stream, sender.stream == 2);
+        mux_ready(s.mux, sender.stream, true);
+    }
+    for (int i = 1; i <= 4; i++) {
+        assert_in_range(turns[i], 245, 255);
+    }
+    assert_int_equal(script_establish(&s), 10);
+    mux_ready(s.mux, 10, true);
+    expect_sender(&s, 10, TURN);
     script_forget(&s);
 }
 
@@ -603,13 +677,11 @@ static void an_end_takes_the_stream_out_of_turn(void **state)
     static uint8_t frame[WIRE_HEADER_SIZE + 1000];
 
     (void)state;
-    start_four(&s);
+    start_round(&s);
     mux_emit_data(s.mux, 2, frame, 1000);
     script_send(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 2, 0); /* in its turn */
     script_expect_event(&s, MUX_STREAM_ENDED, 2, STATUS_RESET);
-    assert_true(mux_next_sender(s.mux, &sender));
-    assert_int_equal(sender.stream, 4);
-    assert_int_equal(sender.quota, 16384); /* a turn of its own */
+    expect_sender(&s, 4, TURN); /* a turn of its own */
     mux_reset(s.mux, 4);
     assert_false(mux_finish(s.mux, 6));
     script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 4, 0);
@@ -648,6 +720,8 @@ static const struct CMUnitTest tests[] = {
     REQ("D26", a_sender_is_named_by_its_user),
     REQ("D26,L-05", small_frames_get_their_share_of_the_wire),
     REQ("D26", a_stream_that_comes_back_waits_for_its_turn),
+    REQ("D26,L-05,P-04", who_says_little_does_not_wait_for_who_says_much),
+    REQ("D26,L-05", who_comes_and_goes_starves_nobody),
     REQ("L-05,D26,W-21", a_stalled_stream_delays_nobody),
     REQ("L-05,D26", no_wake_up_is_lost),
     REQ("D26,Y-05", control_goes_before_data),
