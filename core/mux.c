@@ -232,8 +232,7 @@ struct stream *mux_sender(const struct mux *mux)
 {
     struct stream *fresh = stream_list_first(&mux->table, STREAM_FRESH);
 
-    return fresh != NULL ? fresh
-                         : stream_list_first(&mux->table, STREAM_READY);
+    return fresh != NULL ? fresh : stream_list_first(&mux->table, STREAM_READY);
 }
 
 /* The id is dead from here on. */

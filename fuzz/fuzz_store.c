@@ -217,7 +217,7 @@ static void use(struct store *store)
 {
     struct store_port *ports = NULL;
     size_t count = 0;
-    struct uuid agent;
+    struct store_agent agent;
 
     (void)store_readable(store);
     look_at_agents(store);

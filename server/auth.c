@@ -144,14 +144,14 @@ enum auth_result auth_admin(struct auth *auth, const char *authorization)
 /* ---- agent keys ---------------------------------------------------------- */
 
 enum auth_result auth_agent(struct auth *auth, const char *authorization,
-                            int64_t now, struct uuid *agent)
+                            int64_t now, struct store_agent *agent)
 {
     /* what is malformed is looked up all the same, as this: nobody has it */
     static const char nobody[KEY_LENGTH + 1] = KEY_PREFIX;
     struct span key = {(const uint8_t *)nobody, KEY_LENGTH};
     struct span value = {(const uint8_t *)authorization, 0};
     uint8_t given[STORE_DIGEST_SIZE];
-    struct uuid found = {{0}};
+    struct store_agent found;
     if (authorization != NULL) {
         value.length = strlen(authorization);
     }

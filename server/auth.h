@@ -42,11 +42,12 @@ struct auth {
 bool auth_open(struct auth *auth, struct store *store, const char *dir,
                char error[AUTH_ERROR_SIZE]);
 
-/* authorization: the header's value, NULL if absent. AUTH_OK: *agent is whose
- * key it is. Everything else is 401 with an empty body (AC-16); the result is
- * for logs only, and already counted. now: as store.h. */
+/* authorization: the header's value, NULL if absent. AUTH_OK: *agent has the
+ * key, as store_key_find() tells. Everything else is 401 with an empty body
+ * (AC-16); the result is for logs only, and already counted. now: as store.h.
+ */
 enum auth_result auth_agent(struct auth *auth, const char *authorization,
-                            int64_t now, struct uuid *agent);
+                            int64_t now, struct store_agent *agent);
 enum auth_result auth_admin(struct auth *auth, const char *authorization);
 
 /* A new agent key (K-01) and what to store of it. The caller wipes key. False:

@@ -72,10 +72,12 @@ static const char *const migrations[] = {
 
 enum { MIGRATIONS = sizeof(migrations) / sizeof(migrations[0]) };
 
-#define AGENT_COLUMNS                                                         \
-    "SELECT uuid, name, hecate_tunnel_uuid, device_id, resolved_address,"     \
-    " external_proxy_port, write_enabled, last_seen, created_at, updated_at," \
-    " NOT EXISTS (SELECT 1 FROM agent_keys WHERE agent = uuid) FROM agents "
+#define AGENT_FIELDS                                                      \
+    "SELECT uuid, name, hecate_tunnel_uuid, device_id, resolved_address," \
+    " external_proxy_port, write_enabled, last_seen, created_at, updated_at"
+#define AGENT_COLUMNS \
+    AGENT_FIELDS      \
+    ", NOT EXISTS (SELECT 1 FROM agent_keys WHERE agent = uuid) FROM agents "
 #define SERVER_COLUMNS                                                    \
     "SELECT uuid, name, host, port, connection_type, orthrus_agent_uuid," \
     " created_at, updated_at FROM remote_servers "
@@ -98,8 +100,8 @@ enum { MIGRATIONS = sizeof(migrations) / sizeof(migrations[0]) };
     X(AGENT_SEEN, "UPDATE agents SET last_seen = max(last_seen, ?2)"          \
                   " WHERE uuid = ?1")                                         \
     X(AGENT_TOUCH, "UPDATE agents SET updated_at = ?2 WHERE uuid = ?1")       \
-    X(KEY_FIND, "SELECT digest, agent, expires_at FROM agent_keys"            \
-                " WHERE id = ?1")                                             \
+    X(KEY_FIND, AGENT_FIELDS ", 0, digest, expires_at FROM agent_keys"        \
+                             " JOIN agents ON uuid = agent WHERE id = ?1")    \
     X(KEY_ADD, "INSERT INTO agent_keys VALUES (?1, ?2, ?3, 0)")               \
     X(KEY_EXPIRE, "UPDATE agent_keys SET expires_at = ?2"                     \
                   " WHERE agent = ?1")                                        \
@@ -348,6 +350,13 @@ static enum store_result list(struct store *store, enum statement count_sql,
 }
 
 /* The row of this uuid, if there is one. */
+static enum store_result damaged(struct store *store)
+{
+    (void)snprintf(store->error, sizeof(store->error),
+                   "the row is damaged; delete it, or restore a backup");
+    return STORE_FAILED;
+}
+
 static enum store_result get(struct store *store, enum statement which,
                              const struct uuid *uuid,
                              bool (*take)(sqlite3_stmt *row, void *into),
@@ -361,9 +370,7 @@ static enum store_result get(struct store *store, enum statement which,
         return fail(store, "cannot read a row");
     }
     if (!whole) {
-        (void)snprintf(store->error, sizeof(store->error),
-                       "the row is damaged; delete it, or restore a backup");
-        return STORE_FAILED;
+        return damaged(store);
     }
     return result == SQLITE_ROW ? STORE_OK : STORE_NOT_FOUND;
 }
@@ -617,25 +624,26 @@ enum store_result store_agent_remove(struct store *store,
 static bool is_key(sqlite3_stmt *row, const uint8_t digest[STORE_DIGEST_SIZE],
                    int64_t now)
 {
-    const void *stored = sqlite3_column_blob(row, 0);
-    int64_t expires_at = sqlite3_column_int64(row, 2);
+    const void *stored = sqlite3_column_blob(row, 11);
+    int64_t expires_at = sqlite3_column_int64(row, 12);
     return stored != NULL &&
-           sqlite3_column_bytes(row, 0) == STORE_DIGEST_SIZE &&
+           sqlite3_column_bytes(row, 11) == STORE_DIGEST_SIZE &&
            key_digest_equal(stored, digest) &&
            (expires_at == 0 || expires_at > now);
 }
 
 enum store_result store_key_find(struct store *store,
                                  const uint8_t digest[STORE_DIGEST_SIZE],
-                                 int64_t now, struct uuid *agent)
+                                 int64_t now, struct store_agent *agent)
 {
     enum store_result outcome = STORE_NOT_FOUND;
     int result = SQLITE_DONE;
     bind_digest(store, KEY_FIND, 1, digest, KEY_ID_SIZE);
     while ((result = step(store, KEY_FIND)) == SQLITE_ROW) {
-        if (is_key(store->statements[KEY_FIND], digest, now) &&
-            column_uuid(store->statements[KEY_FIND], 1, agent)) {
-            outcome = STORE_OK;
+        if (is_key(store->statements[KEY_FIND], digest, now)) {
+            outcome = read_agent(store->statements[KEY_FIND], agent)
+                          ? STORE_OK
+                          : damaged(store);
         }
     }
     if (result != SQLITE_DONE) {

@@ -102,10 +102,11 @@ enum store_result store_agent_remove(struct store *store,
 /* ---- agent keys ---------------------------------------------------------- */
 
 /* Whose key is it? O(log n) in agents, no other work (K-02). An expired digest
- * (expires_at <= now) is STORE_NOT_FOUND. */
+ * (expires_at <= now) is STORE_NOT_FOUND. The agent as of the last
+ * store_flush(), in the same look-up: a reconnect storm asks once a connect. */
 enum store_result store_key_find(struct store *store,
                                  const uint8_t digest[STORE_DIGEST_SIZE],
-                                 int64_t now, struct uuid *agent);
+                                 int64_t now, struct store_agent *agent);
 /* A new key; the present one stays valid until overlap_until, older ones end
  * now (H-04). Lifts a revocation. */
 enum store_result store_key_rotate(struct store *store,

@@ -71,7 +71,6 @@ static int refuse_upgrade(struct visit *visit)
 static int refuse_key(struct visit *visit, enum auth_result result)
 {
     static const char *const reasons[] = {
-        [AUTH_OK] = "revoked",
         [AUTH_MALFORMED] = "no well-formed key",
         [AUTH_UNKNOWN] = "unknown key",
         [AUTH_BUSY] = "the store failed",
@@ -114,7 +113,6 @@ int upgrade_request(struct visit *visit)
     const struct web_parts *parts = &visit->web->parts;
     struct request *request = &visit->request;
     struct store_agent agent;
-    struct uuid uuid;
     struct timespec now;
     enum auth_result result;
     enum status status;
@@ -122,10 +120,8 @@ int upgrade_request(struct visit *visit)
 
     (void)clock_gettime(CLOCK_REALTIME, &now);
     result = auth_agent(parts->auth, request->api.authorization,
-                        (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, &uuid);
-    if (result != AUTH_OK ||
-        store_agent_read(parts->store, &uuid, &agent) != STORE_OK ||
-        agent.revoked) {
+                        (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, &agent);
+    if (result != AUTH_OK) {
         return refuse_key(visit, result);
     }
     preauth_leave(&visit->web->preauth, &visit->preauth);
@@ -152,7 +148,7 @@ int upgrade_request(struct visit *visit)
             (struct visit_extras){.header = "Retry-After: 5\r\n",
                                   .close = true});
     }
-    memcpy(visit->arrival.uuid, uuid.bytes, sizeof visit->arrival.uuid);
+    memcpy(visit->arrival.uuid, agent.uuid.bytes, sizeof visit->arrival.uuid);
     memcpy(visit->name, agent.name, sizeof visit->name);
     visit->disconnects = tunnel_disconnects(parts->tunnel);
     visit->arrival.write_enabled = agent.write_enabled;

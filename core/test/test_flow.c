@@ -475,7 +475,7 @@ static void only_a_lone_stream_sends_more_than_a_turn_in_a_frame(void **state)
     mux_ready(s.mux, 8, false);
     expect_sender(&s, 2, 262144); /* fresh */
     mux_emit_data(s.mux, 2, frame, 262144);
-    expect_sender(&s, 2, 262144); /* no longer */
+    expect_sender(&s, 2, 262144);         /* no longer */
     mux_emit_data(s.mux, 2, frame, 1000); /* begins a turn */
 
     mux_ready(s.mux, 8, true);

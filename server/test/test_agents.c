@@ -21,7 +21,7 @@ static const char *path_of(const struct fixture_agent *agent, const char *rest)
 static bool key_works(const char *key)
 {
     char header[128];
-    struct uuid found;
+    struct store_agent found;
     (void)snprintf(header, sizeof(header), "Bearer %s", key);
     return auth_agent(&fixture.auth, header, exchange_now(), &found) == AUTH_OK;
 }

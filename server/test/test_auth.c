@@ -88,14 +88,14 @@ static void a_good_key_names_its_agent(void **state)
     (void)state;
     char header[128];
     char other_header[128];
-    struct uuid found;
+    struct store_agent found;
     struct uuid agent = agent_with_key(header);
     struct uuid other = agent_with_key(other_header);
 
     assert_int_equal(auth_agent(&auth, header, 1, &found), AUTH_OK);
-    assert_true(uuid_equal(&found, &agent));
+    assert_true(uuid_equal(&found.uuid, &agent));
     assert_int_equal(auth_agent(&auth, other_header, 1, &found), AUTH_OK);
-    assert_true(uuid_equal(&found, &other));
+    assert_true(uuid_equal(&found.uuid, &other));
     assert_int_equal(auth.agent_results[AUTH_OK], 2);
 }
 
@@ -103,7 +103,7 @@ static void what_is_no_key_is_malformed(void **state)
 {
     (void)state;
     char good[128];
-    struct uuid found;
+    struct store_agent found;
     (void)agent_with_key(good);
     char wrong[10][160];
     const char *key = good + 7;
@@ -131,7 +131,7 @@ static void every_digit_of_a_key_counts(void **state)
 {
     (void)state;
     char header[128];
-    struct uuid found;
+    struct store_agent found;
     (void)agent_with_key(header);
     for (size_t i = 7 + 11; i < 7 + 75; ++i) {
         char kept = header[i];
@@ -148,7 +148,7 @@ static void revoked_and_expired_keys_are_unknown(void **state)
     char header[128];
     char key[AUTH_KEY_SIZE];
     uint8_t digest[STORE_DIGEST_SIZE];
-    struct uuid found;
+    struct store_agent found;
     struct uuid agent = agent_with_key(header);
     auth_make_key(key, digest);
 
@@ -173,7 +173,7 @@ static int watch(sqlite3 *db, char **message,
 
 static int work_of_one_check(const char *header)
 {
-    struct uuid found;
+    struct store_agent found;
     int steps = 0;
     for (sqlite3_stmt *statement = sqlite3_next_stmt(watched, NULL);
          statement != NULL; statement = sqlite3_next_stmt(watched, statement)) {
@@ -242,7 +242,7 @@ static void only_the_token_opens_management(void **state)
     char line[300];
     char header[320];
     char agent_header[128];
-    struct uuid found;
+    struct store_agent found;
     (void)agent_with_key(agent_header);
     read_token(line);
     line[64] = '\0';

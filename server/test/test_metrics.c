@@ -157,15 +157,15 @@ static void the_number_of_series_is_bounded(void **state)
 static void requests_and_attempts_are_counted(void **state)
 {
     (void)state;
-    struct uuid uuid;
+    struct store_agent owner;
     struct fixture_agent agent = fixture_agent("a");
     char header[128];
     (void)snprintf(header, sizeof(header), "Bearer %s", agent.key);
-    (void)auth_agent(&fixture.auth, header, 1, &uuid);
-    (void)auth_agent(&fixture.auth, "nonsense", 1, &uuid);
-    (void)auth_agent(&fixture.auth, NULL, 1, &uuid);
+    (void)auth_agent(&fixture.auth, header, 1, &owner);
+    (void)auth_agent(&fixture.auth, "nonsense", 1, &owner);
+    (void)auth_agent(&fixture.auth, NULL, 1, &owner);
     header[20] = header[20] == '0' ? '1' : '0';
-    (void)auth_agent(&fixture.auth, header, 1, &uuid);
+    (void)auth_agent(&fixture.auth, header, 1, &owner);
     fixture.request.authorization = NULL;
     (void)fixture_call("GET", "/api/v1/orthrus/agents", NULL);
 

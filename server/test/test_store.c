@@ -81,11 +81,11 @@ static bool opens(struct store *store, uint8_t seed, int64_t now,
                   const struct uuid *whose)
 {
     uint8_t digest[STORE_DIGEST_SIZE];
-    struct uuid found;
+    struct store_agent found;
     digest_of(seed, digest);
     enum store_result result = store_key_find(store, digest, now, &found);
     assert_true(result == STORE_OK || result == STORE_NOT_FOUND);
-    return result == STORE_OK && uuid_equal(&found, whose);
+    return result == STORE_OK && uuid_equal(&found.uuid, whose);
 }
 
 /* ---- files --------------------------------------------------------------- */
@@ -324,7 +324,7 @@ static void a_key_opens_its_own_agent_only(void **state)
     struct store_agent a = added(store, "a", 1);
     struct store_agent b = added(store, "b", 2);
     uint8_t digest[STORE_DIGEST_SIZE];
-    struct uuid found;
+    struct store_agent found;
 
     assert_true(opens(store, 1, 0, &a.uuid));
     assert_true(opens(store, 2, 0, &b.uuid));
@@ -337,7 +337,7 @@ static void a_key_opens_its_own_agent_only(void **state)
     struct store_agent c = sample_agent("c");
     assert_int_equal(store_agent_add(store, &c, digest), STORE_OK);
     assert_int_equal(store_key_find(store, digest, 0, &found), STORE_OK);
-    assert_true(uuid_equal(&found, &c.uuid));
+    assert_memory_equal(&found, &c, sizeof c); /* all of it, not revoked */
     assert_true(opens(store, 1, 0, &a.uuid));
     store_close(store);
 }
@@ -558,6 +558,9 @@ static void damaged_rows_are_left_out_and_said_to_be(void **state)
         assert_int_equal(store_agents(store, &agents, &count), STORE_OK);
         assert_int_equal(count, 0);
         assert_int_equal(store_agent_get(store, &agent.uuid, &found),
+                         STORE_FAILED);
+        assert_non_null(strstr(store_error(store), "the row is damaged"));
+        assert_int_equal(store_key_find(store, digest, 0, &found),
                          STORE_FAILED);
         assert_non_null(strstr(store_error(store), "the row is damaged"));
         assert_int_equal(store_agent_remove(store, &agent.uuid), STORE_OK);

@@ -23,10 +23,10 @@ static void digest_of(uint8_t seed, uint8_t digest[STORE_DIGEST_SIZE])
 static bool opens(uint8_t seed)
 {
     uint8_t digest[STORE_DIGEST_SIZE];
-    struct uuid found;
+    struct store_agent found;
     digest_of(seed, digest);
     return store_key_find(store, digest, 50, &found) == STORE_OK &&
-           uuid_equal(&found, &agent.uuid);
+           uuid_equal(&found.uuid, &agent.uuid);
 }
 
 /* ---- operations ---------------------------------------------------------- */
@@ -55,7 +55,7 @@ static bool has_other_agent(void)
     digest_of(9, digest);
     uuid.bytes[0] ^= 1;
     has_agent = store_agent_get(store, &uuid, &found) == STORE_OK;
-    has_key = store_key_find(store, digest, 50, &uuid) == STORE_OK;
+    has_key = store_key_find(store, digest, 50, &found) == STORE_OK;
     assert_int_equal(has_agent, has_key); /* all or nothing */
     return has_agent;
 }
@@ -203,7 +203,7 @@ static enum store_result get_server(void)
 static enum store_result find_key(void)
 {
     uint8_t digest[STORE_DIGEST_SIZE];
-    struct uuid found;
+    struct store_agent found;
     digest_of(1, digest);
     return store_key_find(store, digest, 50, &found);
 }
@@ -320,7 +320,7 @@ static void no_memory_opens_nothing(void **state)
     sys_fault_set(&fault);
     assert_false(auth_make_key(key, stored));
     assert_int_equal(auth_admin(&auth, header), AUTH_BUSY);
-    assert_int_equal(auth_agent(&auth, header, 50, &agent.uuid), AUTH_BUSY);
+    assert_int_equal(auth_agent(&auth, header, 50, &agent), AUTH_BUSY);
     assert_false(auth_open(&auth, store, temp_dir, error));
     assert_non_null(strstr(error, "memory"));
     assert_true(sys_fault_hits() > 0);
