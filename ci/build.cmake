@@ -61,12 +61,14 @@ function(project_program name)
 endfunction()
 
 # project_test(name SOURCES... LINK...): a cmocka program that is also a test.
-# It prints TAP, so that each case and its requirement id stand in the log.
+# It prints TAP, so that each case and its requirement id stand in the log. The
+# presets that make it many times slower give it more time.
+set(TEST_SECONDS 300 CACHE STRING "what a test program may take")
 function(project_test name)
   project_program(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE cmocka)
   add_test(NAME ${name} COMMAND ${name}
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES
-    ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=TAP" TIMEOUT 300)
+    ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=TAP" TIMEOUT ${TEST_SECONDS})
 endfunction()
