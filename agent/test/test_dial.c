@@ -17,35 +17,42 @@ int __wrap_getaddrinfo(const char *host, const char *service,
 void __wrap_freeaddrinfo(struct addrinfo *list);
 
 static const char *const *addresses; /* NULL behind the last one */
-static struct sockaddr_in found[4];
-static struct addrinfo items[4];
+
+/* One look-up's; two may be under way, each in a thread. */
+struct answer {
+    struct addrinfo items[4];
+    struct sockaddr_in found[4];
+};
 
 int __wrap_getaddrinfo(const char *host, const char *service,
                        const struct addrinfo *hints, struct addrinfo **list)
 {
-    size_t count = 0;
+    struct answer *answer = calloc(1, sizeof(*answer));
 
     (void)host;
     (void)hints;
-    for (; addresses[count] != NULL; count++) {
-        found[count] = (struct sockaddr_in){
+    if (answer == NULL) {
+        return EAI_MEMORY;
+    }
+    for (size_t i = 0; addresses[i] != NULL; i++) {
+        answer->found[i] = (struct sockaddr_in){
             .sin_family = AF_INET,
             .sin_port = htons((uint16_t)strtoul(service, NULL, 10))};
-        inet_pton(AF_INET, addresses[count], &found[count].sin_addr);
-        items[count] = (struct addrinfo){
-            .ai_addr = (struct sockaddr *)(void *)&found[count],
-            .ai_addrlen = sizeof(found[count])};
-        if (count > 0) {
-            items[count - 1].ai_next = &items[count];
+        inet_pton(AF_INET, addresses[i], &answer->found[i].sin_addr);
+        answer->items[i] = (struct addrinfo){
+            .ai_addr = (struct sockaddr *)(void *)&answer->found[i],
+            .ai_addrlen = sizeof(answer->found[i])};
+        if (i > 0) {
+            answer->items[i - 1].ai_next = &answer->items[i];
         }
     }
-    *list = &items[0];
+    *list = answer->items;
     return 0;
 }
 
 void __wrap_freeaddrinfo(struct addrinfo *list)
 {
-    (void)list;
+    free(list); /* the first of its answer */
 }
 
 static struct loop *loop;
