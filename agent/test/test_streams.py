@@ -213,7 +213,8 @@ def when_the_spill_budget_is_gone_the_greediest_stream_is_reset(world):
 
 @test("T32")
 def three_hundred_streams_at_once_are_all_served(world):
-    _, _, session = world.connected()
+    world.docker(http_engine, backlog=300)  # however late it accepts
+    _, _, session = world.connected(handler=None)
     streams = [session.docker() for _ in range(300)]
     for stream in streams:
         stream.send(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
