@@ -296,6 +296,7 @@ static void what_the_store_says_it_did_it_did(void **state)
         fail_operation(&operations[i], SYS_CALL_library_malloc, UINT_MAX);
     }
     store_close(store);
+    assert_true(points > 0);
     print_message("# torture {\"tier\": \"store\", \"points\": %u}\n", points);
 }
 
