@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +26,29 @@ LEAK = 98  # the sanitizer's exit status; whose the leak is, its report says
 BULK = bytes(range(256)) * 1200
 PROGRAMS = {"orthrusd": "server/orthrusd", "orthrus-agent": "agent/orthrus-agent"}
 REQUEST = b"GET /v1.41/%s HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n"
+
+
+class Pulse(threading.Thread):
+    """Whether this process ran all the time. What comes too late because everything stood still, all programs and this
+    one, is nobody's fault."""
+
+    STILL = 5  # seconds that no load makes of one
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.stops, self.last = 0, time.monotonic()
+        self.start()
+
+    def run(self):
+        while True:
+            time.sleep(1)
+            now = time.monotonic()
+            self.stops += now - self.last > self.STILL
+            self.last = now
+
+    def stood_still(self):
+        """How often so far; a stop that is not counted yet included."""
+        return self.stops + (time.monotonic() - self.last > self.STILL)
 
 
 class Wrong(Exception):
@@ -181,7 +205,11 @@ class Life:
             good = port and ask(port, b"containers/json", b"[]") and ask(port, b"events", BULK)
             return good and (policy == "read-only" or exchange(port)) and self.call("GET", "/metrics")[0] in (0, 200)
 
-        return bool(self.wait(serves, patience))
+        return self.wait(lambda: "well" if serves() else "not" if self.has_no_proxy() else "", patience) == "well"
+
+    def has_no_proxy(self):
+        """It could not be bound, and is not tried again (AC-13)."""
+        return "proxy_failed" in self.text("orthrusd")
 
     def end(self):
         """Ends both; what is wrong, as texts."""
@@ -196,7 +224,10 @@ class Life:
                 status = process.popen.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.send(signal.SIGABRT)  # the sanitizer shows where it is
-                process.popen.wait(PATIENCE)
+                try:
+                    process.popen.wait(PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
                 found.append("%s does not end:\n%s" % (name, process.tail(30)))
                 continue
             if status < 0 or (status >= 64 and status != LEAK):
@@ -276,7 +307,7 @@ def live(build_dir, faulty, point, environment, policy):
         try:
             good = life.work(policy)
             if not good and (point is None or (point.times == 1 and all(p.alive() for p in life.processes.values())
-                                               and "proxy_failed" not in life.text("orthrusd"))):  # AC-13
+                                               and not life.has_no_proxy())):
                 found.append("it does not work again")
         except Wrong as wrong:
             # who is never accepted waits, and who is not told of an end
