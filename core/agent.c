@@ -238,7 +238,6 @@ void agent_drain(struct agent *agent, uint64_t now_ms)
 {
     if (agent->state < AGENT_DRAINING) {
         drain(agent, now_ms, STATUS_SHUT_DOWN);
-        agent_step(agent, now_ms);
     }
 }
 

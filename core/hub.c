@@ -240,7 +240,6 @@ void hub_drain(struct hub *hub, uint64_t now_ms)
     for (uint32_t place = 0; place < hub->held; place++) {
         struct agent *agent = hub->order[place];
         agent_drain(agent, now_ms);
-        refresh(hub, agent);
         mark_changed(hub, agent);
     }
     INVARIANT_ALL(hub_invariant(hub));

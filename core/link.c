@@ -320,7 +320,6 @@ static bool hand_over(struct link *link, struct conn *conn, struct span data,
                       struct link_event *event)
 {
     conn->unwritten += (uint32_t)data.length;
-    settle(link, conn);
     *event = (struct link_event){.kind = LINK_DATA,
                                  .conn = number(link, conn),
                                  .user = conn->user,
@@ -331,11 +330,7 @@ static bool hand_over(struct link *link, struct conn *conn, struct span data,
 static void end_stream(struct link *link, struct conn *conn, enum status status)
 {
     conn->has_stream = false;
-    conn->ready = false;
     conn->status = status;
-    if (status == STATUS_OK) {
-        conn->received_all = true;
-    }
     settle(link, conn);
 }
 
@@ -506,7 +501,6 @@ void link_finished(struct link *link, uint32_t conn)
 {
     struct conn *finished = find_answered(link, conn);
 
-    set_ready(link, finished, false);
     if (finished->has_stream && !finished->sent_all) {
         finished->sent_all = true;
         finished->has_stream = !mux_finish(link->mux, finished->stream);

@@ -266,7 +266,6 @@ static void let_owe(struct mux *mux, struct stream *stream)
 void mux_end(struct mux *mux, struct stream *stream)
 {
     mux->late_frames += MUX_LATE_FRAMES;
-    mux_forgive(mux, stream, STREAM_OWES_WINDOW);
     if (stream->owes == 0) {
         mux_release(mux, stream);
     } else {

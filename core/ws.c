@@ -211,7 +211,6 @@ static const char *take_header(struct ws *ws, uint8_t **bytes, size_t *length)
 static void shut(struct ws *ws, uint16_t code)
 {
     ws->closed = true;
-    ws->in_frame = false;
     ws->header_length = 0;
     ws->pong_owed = false;
     ws_close(ws, code);
