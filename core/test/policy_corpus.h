@@ -76,6 +76,7 @@ static const struct policy_case policy_corpus[] = {
     {"GET", "/containers/x/export", DENIED, NULL, NULL},
     {"GET", "/containers/x/changes", DENIED, NULL, NULL},
     {"GET", "/containers/x/attach/ws", DENIED, NULL, NULL},
+    {"GET", "/images", DENIED, NULL, NULL},
     {"GET", "/images/get?names=x", DENIED, NULL, NULL},
     {"GET", "/images/search?term=x", DENIED, NULL, NULL},
     {"GET", "/images/x/history", DENIED, NULL, NULL},

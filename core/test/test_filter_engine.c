@@ -493,6 +493,42 @@ an_engine_that_ends_behind_our_own_answer_is_no_failure(void **state)
                      FILTER_WANTS_CLIENT | FILTER_WANTS_ENGINE_CLOSE);
 }
 
+/* The first byte alone, then all the rest. */
+static void a_response_may_begin_with_one_byte(void **state)
+{
+    struct filter filter;
+    struct filter_config config;
+
+    (void)state;
+    filter_config_default(&config);
+    filter_init(&filter, &config);
+    filter_lend(&filter, buffer);
+    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
+    filter_engine_opened(&filter);
+    filter_sent_to_engine(&filter, strlen(PING));
+    assert_int_equal(filter_from_engine(&filter, (const uint8_t *)OK, 1), 1);
+    assert_int_equal(
+        filter_from_engine(&filter, (const uint8_t *)OK + 1, strlen(OK) - 1),
+        strlen(OK) - 1);
+    assert_int_equal(filter_wants(&filter),
+                     FILTER_WANTS_CLIENT | FILTER_WANTS_ENGINE_READ);
+}
+
+static void what_cannot_be_reached_is_named(void **state)
+{
+    struct filter filter;
+    struct filter_config config;
+
+    (void)state;
+    filter_config_default(&config);
+    filter_init(&filter, &config);
+    filter_lend(&filter, buffer);
+    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
+    filter_engine_unreachable(&filter, "no such file");
+    assert_string_equal(filter_problem(&filter),
+                        "cannot reach the Docker engine");
+}
+
 static void an_engine_that_comes_behind_a_failure_changes_nothing(void **state)
 {
     struct filter filter;
@@ -534,7 +570,9 @@ static const struct CMUnitTest tests[] = {
     REQ("X19", what_follows_a_response_is_not_let_through),
     REQ("T31", an_early_response_is_let_through_and_is_the_last),
     REQ("T14,L-04", a_truncated_response_never_looks_whole),
+    REQ("T1,L-07", a_response_may_begin_with_one_byte),
     REQ("T33", an_engine_that_cannot_be_reached_is_502),
+    REQ("T33", what_cannot_be_reached_is_named),
     REQ("T33", a_problem_is_told_in_ascii),
     REQ("T34", an_engine_that_does_not_answer_is_504),
     REQ("T14", an_engine_closed_by_the_adapter_in_mid_response_is_a_failure),

@@ -168,6 +168,25 @@ static void a_window_shrinks_with_its_reader(void **state)
     script_end(&s);
 }
 
+/* Nothing is kept back before it has slowed down to less than half. */
+static void half_of_what_it_took_is_no_reason_to_shrink(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    pass_and_grow(&s, 1, W0 / 2 + W0);
+    script_wait(&s, RTT_MS);
+    pass(&s, 1, W0 / 2);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2);
+    assert_int_equal(mux_grown(s.mux), W0);
+    script_wait(&s, RTT_MS + 1);
+    pass(&s, 1, W0 / 2);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 4);
+    assert_int_equal(mux_grown(s.mux), W0 - W0 / 4);
+    script_end(&s);
+}
+
 /* A single stream leaves half of the share to those that come later, a second
  * one half of that. */
 static void nobody_gets_more_than_half_of_what_is_left(void **state)
@@ -180,10 +199,14 @@ static void nobody_gets_more_than_half_of_what_is_left(void **state)
     config.growth_max = W0;
     begin_with(&s, &config);
     pass_and_grow(&s, 1, W0 / 2 + W0 / 2);
+    script_wait(&s, RTT_MS);
+    script_send(&s, WIRE_PING, WIRE_ACK, 0, 2);
     pass_a_window(&s, 1, W0 / 2);
+    script_expect_silence(&s); /* nothing grew, so nothing is asked */
     assert_int_equal(mux_grown(s.mux), W0 / 2);
     script_accept(&s, 3);
     pass_a_window(&s, 3, W0 / 2 + W0 / 4);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 3);
     assert_int_equal(mux_grown(s.mux), W0 / 2 + W0 / 4);
     script_end(&s);
 }
@@ -198,6 +221,7 @@ static void sessions_share_one_budget(void **state)
     configure(&config);
     growth.max = W0;
     begin_with(&one, &config);
+    config.growth_max = W0;
     begin_with(&two, &config);
     pass_and_grow(&one, 1, W0 / 2 + W0 / 2);
     pass_and_grow(&two, 1, W0 / 2 + W0 / 4);
@@ -230,6 +254,26 @@ static void a_stream_gives_back_what_it_grew_by(void **state)
     script_expect_event(&s, MUX_STREAM_ENDED, 3, STATUS_RESET);
     assert_int_equal(growth.used, 0);
     assert_int_equal(mux_grown(s.mux), 0);
+    script_end(&s);
+}
+
+static void a_single_byte_is_given_back_too(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    growth.max = 2;
+    pass_and_grow(&s, 1, W0 / 2 + 1);
+    assert_int_equal(growth.used, 1);
+    mux_reset(s.mux, 1);
+    script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 1, 0);
+    assert_int_equal(growth.used, 0);
+    script_accept(&s, 3);
+    pass_a_window(&s, 3, W0 / 2 + 1);
+    assert_int_equal(growth.used, 1);
+    (void)mux_fail(s.mux, STATUS_TRANSPORT_LOST);
+    assert_int_equal(growth.used, 0);
     script_end(&s);
 }
 
@@ -300,6 +344,51 @@ static void the_shortest_round_trip_counts(void **state)
     script_accept(&s, 3);
     pass_a_window(&s, 3, W0 / 2 + W0);
     script_expect(&s, WIRE_PING, WIRE_SYN, 0, 3);
+    script_end(&s);
+}
+
+static void a_round_trip_may_be_a_millisecond(void **state)
+{
+    struct script s;
+    struct mux_config config;
+
+    (void)state;
+    configure(&config);
+    script_start(&s, &config);
+    script_wait(&s, 5000);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 1);
+    script_wait(&s, 1);
+    script_send(&s, WIRE_PING, WIRE_ACK, 0, 1);
+    script_accept(&s, 1);
+    script_wait(&s, 1);
+    pass(&s, 1, W0);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 + W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
+    script_end(&s);
+}
+
+/* Who is farther away than that takes as much in ten seconds. */
+static void no_round_trip_is_longer_than_ten_seconds(void **state)
+{
+    struct script s;
+    struct mux_config config;
+
+    (void)state;
+    configure(&config);
+    config.ping_interval_ms = 30000;
+    script_start(&s, &config);
+    script_wait(&s, 30000);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 1);
+    script_wait(&s, 20000);
+    script_send(&s, WIRE_PING, WIRE_ACK, 0, 1);
+    script_accept(&s, 1);
+    pass(&s, 1, W0 / 2);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2);
+    pass(&s, 1, W0 / 2 - 1);
+    script_wait(&s, 10000);
+    pass(&s, 1, 1);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2 + W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
     script_end(&s);
 }
 
@@ -435,13 +524,17 @@ static const struct CMUnitTest tests[] = {
     REQ("Y-04,L-05", a_reader_that_stops_keeps_its_window),
     REQ("Y-04,L-05", a_burst_is_no_rate),
     REQ("Y-04,L-05", a_window_shrinks_with_its_reader),
+    REQ("Y-04,L-05", half_of_what_it_took_is_no_reason_to_shrink),
     REQ("Y-04,L-02", nobody_gets_more_than_half_of_what_is_left),
     REQ("Y-04,L-02", sessions_share_one_budget),
     REQ("Y-04,L-02", a_stream_gives_back_what_it_grew_by),
+    REQ("Y-04,L-02", a_single_byte_is_given_back_too),
     REQ("Y-04", a_late_frame_as_long_as_a_grown_window_is_no_crime),
     REQ("Y-04,L-02", a_session_that_fails_by_itself_gives_back),
     REQ("Y-04,L-05", without_distance_no_window_grows),
     REQ("Y-04,L-05", the_shortest_round_trip_counts),
+    REQ("Y-04", a_round_trip_may_be_a_millisecond),
+    REQ("Y-04,L-05", no_round_trip_is_longer_than_ten_seconds),
     REQ("Y-04,L-05", a_growth_by_mistake_is_taken_back),
     REQ("Y-04", the_distance_is_asked_for_when_it_is_needed),
     REQ("Y-04", who_never_pings_never_grows),

@@ -476,6 +476,7 @@ static void there_is_exactly_one_host(void **state)
     check_fault("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "HTTP_HOST_VALUE");
     check_fault("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "HTTP_HOST_VALUE");
     check_fault("GET / HTTP/1.1\r\nHost: u@b\r\n\r\n", "HTTP_HOST_VALUE");
+    check_fault("GET / HTTP/1.1\r\nHost: @b\r\n\r\n", "HTTP_HOST_VALUE");
     check_fault("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "HTTP_OK");
     check_fault("GET / HTTP/1.1\r\nHost: api.moby_x-1.local\r\n\r\n",
                 "HTTP_OK");
@@ -731,7 +732,7 @@ static void status_lines_are_read(void **state)
         "HTTP/1.1  200",   "HTTP/1.1\t200 OK", "HTTP/1.1 099 x",
         "HTTP/1.1 600 x",  "HTTP/1.1 2x0 OK",  "http/1.1 200 OK",
         "ICY 200 OK",      "HTTP/1.1",         "HTTP/1.1 20/ OK",
-        "HTTP/2 200",      "HTTP/1.1 200x",
+        "HTTP/2 200",      "HTTP/1.1 200x",    "HTTP/1.1 20: OK",
     };
     struct http_response response;
 

@@ -33,6 +33,7 @@ static struct followed follow_cut(enum http_framing framing, uint64_t length,
             followed.length += data.length;
         }
         at = end - input.length;
+        assert_ptr_equal(input.bytes, bytes + at);
         if (input.length > 0) {
             assert_true(body.complete || body.fault != HTTP_OK);
             break;

@@ -329,6 +329,17 @@ static void a_drain_takes_nothing_new_and_ends(void **state)
     assert_int_equal(hub_held(site->hub), 0);
 }
 
+static void a_hub_of_one_takes_one(void **state)
+{
+    struct site *site = *state;
+
+    site_end(site);
+    site_start(site, 1);
+    struct session *only = site_connect(site, 'A');
+    assert_ptr_equal(site_find(site, 'A'), only->agent);
+    assert_int_equal(site_connect(site, 'B')->refusal, STATUS_AGENTS_MAX);
+}
+
 static void a_waiting_session_drains_too(void **state)
 {
     struct site *site = *state;
@@ -464,6 +475,22 @@ static void a_released_agent_leaves_the_changes(void **state)
     assert_int_equal(told, hub_held(crowd->hub));
 }
 
+static void who_is_changed_again_stands_at_the_end(void **state)
+{
+    struct crowd *crowd = *state;
+    struct agent *first = crowd->agents[0];
+    uint32_t told = 0;
+
+    hub_drain(crowd->hub, 0);
+    assert_ptr_equal(hub_next_change(crowd->hub), first);
+    hub_drain(crowd->hub, 0);
+    for (struct agent *agent; (agent = hub_next_change(crowd->hub)) != NULL;) {
+        assert_true((agent == first) == (told == CROWD - 1));
+        told++;
+    }
+    assert_int_equal(told, CROWD);
+}
+
 /* ---- contracts ----------------------------------------------------------- */
 
 #ifndef CONTRACTS_OFF
@@ -529,11 +556,13 @@ static const struct CMUnitTest tests[] = {
     TEST("O8", bytes_stay_with_their_agent_while_agents_come_and_go),
     TEST("AC-15,O9", every_order_of_events_ends_well),
     TEST("L-02,O10", one_agent_too_many_is_refused_and_harms_nobody),
+    TEST("L-02", a_hub_of_one_takes_one),
     TEST("L-06", a_drain_takes_nothing_new_and_ends),
     TEST("L-06", a_waiting_session_drains_too),
     CROWD_TEST("D29", each_of_many_is_found),
     CROWD_TEST("P-10", a_walk_sees_each_once),
     CROWD_TEST("L-06", a_released_agent_leaves_the_changes),
+    CROWD_TEST("L-06", who_is_changed_again_stands_at_the_end),
 #ifndef CONTRACTS_OFF
     CROWD_TEST("O9", strangers_break_the_contract),
     TEST("O9", an_agent_is_admitted_once),

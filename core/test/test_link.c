@@ -560,6 +560,17 @@ static void what_nobody_reads_is_freed_after_5_seconds(void **state)
     pair_expect_empty(p);
 }
 
+static void the_5_seconds_begin_with_the_half_close(void **state)
+{
+    struct pair *p = *state;
+    struct link *server = p->ends[SERVER].link;
+    struct sock *client = stuck_upload(p);
+
+    pair_wait(p, 1234);
+    link_half_closed(server, p->now_ms, client->conn);
+    assert_true(link_deadline(server) == p->now_ms + 5000);
+}
+
 static void progress_starts_the_5_seconds_anew(void **state)
 {
     struct pair *p = *state;
@@ -619,6 +630,7 @@ an_engine_that_stopped_reading_is_freed_after_5_seconds(void **state)
     sock_eof(client->peer);
     pair_run(p);
     sock_expect_closed(client);
+    assert_true(link_deadline(p->ends[AGENT].link) == 0); /* asks the time */
     pair_wait(p, 4000);
     sock_allow(client->peer, 999); /* it does read */
     pair_wait(p, 4999);
@@ -790,6 +802,7 @@ static const struct CMUnitTest tests[] = {
     TEST("L-08,T34", an_open_that_nobody_answers_is_reset),
     TEST("AC-07", a_refused_offer_is_a_reset_for_its_client),
     TEST("L-09,T13", what_nobody_reads_is_freed_after_5_seconds),
+    TEST("L-09,T13", the_5_seconds_begin_with_the_half_close),
     TEST("L-09,T13", progress_starts_the_5_seconds_anew),
     TEST("L-09,T13", an_upload_that_is_read_late_is_not_lost),
     TEST("L-03,T11", an_engine_that_is_not_done_is_waited_for),

@@ -143,6 +143,9 @@ static void the_address_is_one_to_255_characters(void **state)
            6);
     assert_int_equal(feed(&preface, bytes, 6, 1), 3);
     assert_int_equal(preface.kind, PREFACE_BAD_ADDRESS);
+    bytes[1] = 0x80;
+    assert_int_equal(feed(&preface, bytes, 6, 1), 3);
+    assert_int_equal(preface.kind, PREFACE_BAD_ADDRESS);
 }
 
 static void nothing_is_taken_after_the_decision(void **state)
@@ -197,6 +200,7 @@ static void malformed_addresses_are_refused(void **state)
         "host:0",
         "host:65536",
         "host:99999",
+        "host:4294967376", /* 80, of 32 bits */
         "host:080",
         "host:+80",
         "host:-1",
@@ -219,6 +223,7 @@ static void malformed_addresses_are_refused(void **state)
         "user@host:80",
         "host/x:80",
         "a,b:80",
+        "host{:80",
         "host:http",
         "[",
         "host:8\n",

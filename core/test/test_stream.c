@@ -1,6 +1,8 @@
 /* The beginning of a stream: opening, accepting, and what cannot be. */
 #include "core/test/script.h"
 
+#include <string.h>
+
 #include "core/mux_internal.h"
 
 static void start_client(struct script *s)
@@ -726,6 +728,25 @@ static void an_ack_that_acknowledges_nothing_is_counted(void **state)
     script_end(&s);
 }
 
+/* Who does not know the key cannot choose ids that share a bucket. */
+static void the_table_begins_empty_and_hashes_with_the_users_key(void **state)
+{
+    const uint64_t key[2] = {3, 5};
+    struct stream_table table;
+    uint64_t memory[64] = {0};
+
+    (void)state;
+    memset(&table, 0xff, sizeof table);
+    stream_table_init(&table, memory, 6, key);
+    assert_memory_equal(table.hash_key, key, sizeof key);
+    assert_int_equal(table.bucket_mask, 7); /* as many buckets as streams */
+    assert_int_equal(table.slots_max, 6);
+    assert_null(stream_table_at(&table, 0));
+    assert_null(stream_list_first(&table, STREAM_OPENINGS));
+    assert_int_equal(table.free, 0);
+    assert_int_equal(table.recent, 0);
+}
+
 static const struct CMUnitTest tests[] = {
     REQ("Y-01,D5,AC-06", a_stream_is_opened_answered_used_and_closed),
     REQ("D10", our_ids_have_our_parity_and_grow_by_two),
@@ -762,5 +783,6 @@ static const struct CMUnitTest tests[] = {
     REQ("D33,O-17", syn_with_ack_is_an_open_with_an_odd_flag),
     REQ("D33,O-16,O-18", syn_with_rst_is_nothing),
     REQ("D17", an_ack_that_acknowledges_nothing_is_counted),
+    REQ("D29", the_table_begins_empty_and_hashes_with_the_users_key),
 };
 RUN(tests)
