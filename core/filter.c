@@ -286,13 +286,10 @@ static void break_off(struct filter *filter, const char *problem,
                   (filter->state == RESPONSE && filter->length == 0);
 
     filter->problem = detail[0] != '\0' ? detail : problem;
-    filter->engine = filter->engine == OPEN ? SPENT : filter->engine;
     if (untold) {
         apologise(filter, 502, problem, detail);
     } else {
         filter->state = BROKEN;
-        filter->length = 0;
-        filter->done = 0;
     }
 }
 
@@ -540,12 +537,7 @@ size_t filter_from_engine(struct filter *filter, const uint8_t *bytes,
         http_scan_init(&filter->scan);
     }
     while (filter->state == RESPONSE && taken < length) {
-        size_t head = take_response(filter, bytes + taken, length - taken);
-
-        taken += head;
-        if (head == 0) {
-            break;
-        }
+        taken += take_response(filter, bytes + taken, length - taken);
     }
     if (filter->state == BODY) {
         taken += take_body(filter, bytes + taken, length - taken);
