@@ -77,6 +77,7 @@ static const struct policy_case policy_corpus[] = {
     {"GET", "/containers/x/changes", DENIED, NULL, NULL},
     {"GET", "/containers/x/attach/ws", DENIED, NULL, NULL},
     {"GET", "/images", DENIED, NULL, NULL},
+    {"GET", "/v1.41xinfo", DENIED, NULL, NULL},
     {"GET", "/images/get?names=x", DENIED, NULL, NULL},
     {"GET", "/images/search?term=x", DENIED, NULL, NULL},
     {"GET", "/images/x/history", DENIED, NULL, NULL},

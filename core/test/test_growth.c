@@ -202,6 +202,7 @@ static void nobody_gets_more_than_half_of_what_is_left(void **state)
     script_wait(&s, RTT_MS);
     script_send(&s, WIRE_PING, WIRE_ACK, 0, 2);
     pass_a_window(&s, 1, W0 / 2);
+    pass_a_window(&s, 1, W0 / 2);
     script_expect_silence(&s); /* nothing grew, so nothing is asked */
     assert_int_equal(mux_grown(s.mux), W0 / 2);
     script_accept(&s, 3);

@@ -566,10 +566,10 @@ static void expectations_are_only_100_continue_with_a_body(void **state)
 
 static void content_length_is_1_to_15_digits(void **state)
 {
-    static const char *const bad[] = {"",     "-1",  "+1", "0x1",
-                                      "1,1",  "1 1", "02", "00",
-                                      "1.0",  "a",   "1;", "1234567890123456",
-                                      "1_000"};
+    static const char *const bad[] = {"",      "-1",  "+1", "0x1",
+                                      "1,1",   "1 1", "02", "00",
+                                      "1.0",   "a",   "1;", "1234567890123456",
+                                      "1_000", "1:"};
     static const char *const good[] = {"0", "1", "10", "123456789012345",
                                        "   7   "};
 

@@ -569,6 +569,8 @@ static void the_5_seconds_begin_with_the_half_close(void **state)
     pair_wait(p, 1234);
     link_half_closed(server, p->now_ms, client->conn);
     assert_true(link_deadline(server) == p->now_ms + 5000);
+    link_written(server, client->conn, 0); /* no progress */
+    assert_true(link_deadline(server) == p->now_ms + 5000);
 }
 
 static void progress_starts_the_5_seconds_anew(void **state)

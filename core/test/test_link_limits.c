@@ -137,6 +137,29 @@ static void the_server_has_the_same_limit(void **state)
     assert_non_null(pair_connect(p, &status));
 }
 
+static void each_direction_has_a_limit_of_its_own(void **state)
+{
+    struct link_config config;
+    struct link_event event;
+    struct pair *p = *state;
+    enum status status;
+    uint32_t conn;
+
+    pair_end(p);
+    pair_config(&config, AGENT);
+    config.mux.outbound_max = 1;
+    config.mux.inbound_max = 2;
+    pair_start(p, NULL, &config);
+    struct link *agent = p->ends[AGENT].link;
+    assert_int_equal(link_open(agent, p->now_ms, NULL, &conn), STATUS_OK);
+    assert_non_null(pair_connect(p, &status));
+    pair_act(p, SERVER, SIZE_MAX);
+    struct span input = {p->ends[SERVER].wire, p->ends[SERVER].wire_last};
+    assert_true(link_receive(agent, p->now_ms, &input, &event));
+    assert_int_equal(event.kind, LINK_OFFERED);
+    link_refuse(agent, event.conn);
+}
+
 static void an_agent_cannot_open_streams(void **state)
 {
     struct pair *p = *state;
@@ -412,6 +435,7 @@ static const struct CMUnitTest tests[] = {
     TEST("AC-07", a_peer_that_goes_away_takes_no_more),
     TEST("L-02", connections_that_outlive_their_streams_count),
     TEST("L-02", the_server_has_the_same_limit),
+    TEST("L-02", each_direction_has_a_limit_of_its_own),
     TEST("X16", an_agent_cannot_open_streams),
     TEST("L-02", a_connection_costs_at_most_a_cache_line),
     TEST("P-05", memory_is_touched_when_it_is_needed),
