@@ -713,6 +713,7 @@ enum http_fault http_parse_response(struct http_response *response,
     if (response->status == 0) {
         return HTTP_STATUS_LINE;
     }
+    response->fields = rest;
     while (fault == HTTP_OK && rest.length > 0) {
         struct http_field field;
 

@@ -169,6 +169,7 @@ bool http_is(struct span span, const char *text);
 
 struct http_response {
     unsigned status; /* 100 to 599 */
+    struct span fields;
     enum http_framing framing;
     uint64_t length;
     bool close; /* the server will close after it */

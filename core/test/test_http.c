@@ -750,6 +750,23 @@ static void status_lines_are_read(void **state)
     assert_int_equal(response.status, 599);
 }
 
+static void fields_of_a_response_are_walked(void **state)
+{
+    struct http_response response;
+    struct http_field field;
+
+    (void)state;
+    assert_int_equal(
+        respond("HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: 2\r\n\r\n",
+                HTTP_GET, &response),
+        HTTP_OK);
+    assert_true(http_next_field(&response.fields, &field));
+    assert_true(http_is(field.name, "a") && http_is(field.value, "1"));
+    assert_true(http_next_field(&response.fields, &field));
+    assert_true(http_is(field.name, "content-length"));
+    assert_false(http_next_field(&response.fields, &field));
+}
+
 static void framing_follows_from_method_status_and_fields(void **state)
 {
     static const struct {
@@ -857,6 +874,7 @@ static const struct CMUnitTest tests[] = {
     REQ("X19", a_head_can_be_written_elsewhere),
     REQ("T4", status_lines_are_read),
     REQ("T4", framing_follows_from_method_status_and_fields),
+    REQ("T4", fields_of_a_response_are_walked),
     REQ("T4", responses_with_doubtful_framing_are_refused),
 };
 RUN(tests)
