@@ -150,7 +150,7 @@ def every_plan_names_what_there_is():
     published = {(name, rig) for name, _, only in cases.PUBLISHED for rig in only or cases.CASES[name].rigs}
     for goal in goals.GOALS:
         for case, rig, figure in filter(None, [point for _, point in goal.points] if isinstance(goal, goals.Growth)
-                                        else [goal.above, goal.below]):
+                                        else [goal.above, goal.below, goal.floor]):
             assert (case, rig) in published and figure in cases.CASES[case].figures, (case, rig, figure)
 
 
@@ -171,6 +171,17 @@ def a_goal_is_met_by_the_median_of_its_pairs():
     equal(goals.Goal("P-01", "", *pair, at_least=0.51).judge(runs)[3], False)
     equal(goals.Goal("P-01", "", ("a", "x", "f"), None, at_most=2).judge(runs), (2, 1, 9, True))
     equal(goals.Goal("P-01", "", ("b", "x", "f"), None, at_most=2).judge(runs), None)
+
+
+def what_is_not_met_has_its_reason_beside_the_floor():
+    """A goal that is met has none; the floor is its own ratio, with the one that does least."""
+    runs = [run_of("put16", "ours", 0, **{"cpu s a GiB": 0.3}), run_of("put16", "haproxy", 0, **{"cpu s a GiB": 0.5}),
+            run_of("put16", "goserver", 0, **{"cpu s a GiB": 2.0}), run_of("put16", "splice", 0, **{"cpu s a GiB": 0.26})]
+    found = report.reasons(runs)
+    equal(len(found), 4)
+    assert found[3].startswith("- P-02, put16: CPU a GiB, orthrusd / HAProxy: a splice relay"), found[3]
+    assert "0.52" in found[3], found[3]
+    equal(report.reasons([]), [])
 
 
 def growth_is_the_exponent_of_a_total():
@@ -385,7 +396,7 @@ TESTS = [
     a_machine_that_stays_loud_gives_the_least_disturbed_run_and_says_so,
     patience_ends_when_the_machine_does_not_get_quiet, an_exponent_is_the_slope_between_logarithms,
     short_numbers_have_three_digits_that_matter, every_plan_names_what_there_is, a_goal_is_met_by_the_median_of_its_pairs,
-    growth_is_the_exponent_of_a_total, figures_of_the_core_take_the_form_of_all_others,
+    what_is_not_met_has_its_reason_beside_the_floor, growth_is_the_exponent_of_a_total, figures_of_the_core_take_the_form_of_all_others,
     a_plot_is_well_formed_and_its_bars_are_in_proportion, the_report_says_what_was_measured_and_what_was_not,
     the_origin_answers_small_and_bulk_requests_exactly,
     load_counts_what_came_through_both_relays, load_gives_up_on_a_service_that_is_none,

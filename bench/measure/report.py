@@ -15,9 +15,9 @@ CHAPTERS = [
      "`ssh -R` is always encrypted. The Go server speaks TLS itself here; in the field a proxy does."),
     ("Small requests", "requests", ["ask1", "ask16", "ask64", "ask-each", "policy"], 2,
      "256 bytes of answer; each request follows the answer to the one before on its connection."),
-    ("Latency beside bulk", "latency", ["late0", "late1", "late16", "late1-put", "late-line"], 1,
+    ("Latency beside bulk", "latency", ["late0", "late1", "late16", "late1-put", "late-line0", "late-line"], 1,
      "400 requests a second on 4 connections, each timed from when it was due. On loopback the processors are what is "
-     "saturated; `late-line` is a line of 100 Mbit/s and 20 ms."),
+     "saturated; `late-line` is a line of 100 Mbit/s and 20 ms, `late-line0` the same without bulk."),
     ("Long lines", "far", [case for case in cases.CASES if case.startswith("far")], 1,
      "One stream over a line of 1 Gbit/s between two network namespaces (`bench/link.c`). `no relay` is raw TCP on the same "
      "line."),
@@ -52,6 +52,19 @@ def goal_table(runs):
             told = "%s (%s..%s) | %s" % (*map(figures.short, found[:3]), "**yes**" if found[3] else "no")
         lines.append("| %s | %s | %s | %s |" % (goal.requirement, goal.text, goal.bar(), told))
     return lines
+
+
+def reasons(runs):
+    """Why what is not met is not: of each such goal, in order; {floor} is what the least of all would make of it."""
+    lines = []
+    for goal in goals.GOALS:
+        found = goal.judge(runs)
+        if found and not found[3]:
+            why = getattr(goal, "why", "") or "no reason is known."
+            if "{floor}" in why:
+                why = why.replace("{floor}", figures.short(goal.judge_floor(runs) or float("nan")))
+            lines.append("- %s, %s: %s" % (goal.requirement, goal.text, why))
+    return ["", "What is not met, and why:", "", *lines] if lines else []
 
 
 def times(ratio):
@@ -157,7 +170,8 @@ def document(whole):
                                             machine["tcp"]) + disturbance(whole), "",
         "Versions: " + ", ".join("%s %s" % pair for pair in whole["versions"].items()) + ".", "",
         "Figures are medians (least..most), ratios medians of pairs of the same round. Absolute figures are this machine's; "
-        "ratios travel.", "", "## Goals", "", *goal_table(whole["runs"]), "",
+        "ratios travel.", "", "## Goals", "", *goal_table(whole["runs"]),
+        *reasons(whole["runs"]), "",
         "## Against whole rivals", "", *rival_table(whole["runs"], whole["missing"]), ""]
     files = {}
     for row in CHAPTERS:
