@@ -39,9 +39,9 @@ static void memory_must_be_large_enough_and_aligned(void **state)
     (void)state;
     script_config(&config, MUX_SERVER);
     size_t size = mux_size(&config);
-    uint8_t *memory = calloc(1, size + 8);
+    uint8_t *memory = calloc(1, size + 1);
     expect_assert_failure(mux_init(memory, size - 1, &config, 0));
-    expect_assert_failure(mux_init(memory + 8, size, &config, 0));
+    expect_assert_failure(mux_init(memory + 1, size, &config, 0));
     assert_non_null(mux_init(memory, size, &config, 0));
     free(memory);
 }
