@@ -223,7 +223,7 @@ static bool finish_connect(int fd, unsigned timeout_ms)
         errno = ETIMEDOUT;
         return false;
     }
-    getsockopt(fd, SOL_SOCKET, SO_ERROR, &status, &size);
+    (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &status, &size);
     errno = status;
     return status == 0;
 }
@@ -308,8 +308,8 @@ static int take(const struct channel_target *target, uint64_t deadline,
             continue;
         }
         if (fd >= 0) {
-            fcntl(fd, F_SETFL, O_NONBLOCK);
-            fcntl(fd, F_SETFD, FD_CLOEXEC);
+            (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
             return fd;
         }
     }
@@ -592,7 +592,7 @@ void channel_wait(struct channel *channel, bool to_read, bool to_write,
         {.fd = channel->fd,
          .events = (short)((to_read ? POLLIN : 0) | (to_write ? POLLOUT : 0))},
         {.fd = channel->also - 1, .events = POLLIN}};
-    poll(fds, channel->also ? 2 : 1, (int)timeout_ms);
+    (void)poll(fds, channel->also ? 2 : 1, (int)timeout_ms);
     channel_flush(channel);
 }
 

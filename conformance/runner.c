@@ -417,8 +417,8 @@ enum runner_end runner_run(const struct runner_options *options,
     struct run run = {.options = options, .report = report, .error = error};
     struct sigaction action = {.sa_handler = on_signal};
     uint64_t begun = session_now_ms();
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     *error = '\0';
     run_all(&run);

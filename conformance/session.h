@@ -124,7 +124,7 @@ void session_uncork(struct session *session);
 /* length bytes of the pattern (byte i is i mod 251; goes on where sent is) in
  * frames of at most frame_max, obeying credit: fails the case when the peer
  * gives none for T. */
-void session_pour(struct session *session, uint32_t stream, uint64_t length,
+void session_pour(struct session *session, uint32_t id, uint64_t length,
                   uint32_t frame_max);
 /* Writes without reading, until all is written or no room for timeout_ms.
  * Returns the bytes written; a frame may be cut. */
@@ -163,9 +163,9 @@ void session_drain(struct session *session);
 void session_sleep(struct session *session, unsigned ms);
 
 /* The books of a stream; made when it is not there. Valid until forgotten. */
-struct stream *session_stream(struct session *session, uint32_t stream);
+struct stream *session_stream(struct session *session, uint32_t id);
 /* Drops the books, so that an id can be used again. */
-void session_forget(struct session *session, uint32_t stream);
+void session_forget(struct session *session, uint32_t id);
 
 /* ---- expectations: as the waits, and fail the case otherwise ---- */
 
@@ -223,8 +223,8 @@ uint32_t session_command(struct session *session, const char *format, ...)
 /* Waits for a line on that stream, without its LF; skips the case when it is
  * "unsupported". offset: where in the stream's data the line begins; returns
  * where the next one does. */
-uint64_t session_answer(struct session *session, uint32_t stream,
-                        uint64_t offset, char *line, size_t size);
+uint64_t session_answer(struct session *session, uint32_t id, uint64_t offset,
+                        char *text, size_t size);
 /* Asks the peer's application to open count streams that do `then` ("echo",
  * "reset", "watch") after writing bytes of pattern each. label: "-" for none.
  * Returns the command's stream. */

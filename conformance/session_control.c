@@ -57,8 +57,8 @@ void session_control_send(struct session *session, uint32_t stream,
         spec_fail(session, "--control: a command cannot be written");
     }
     struct epoll_event event = {.events = EPOLLIN};
-    epoll_ctl(controls->poll_fd, EPOLL_CTL_ADD, channel_fd(control->channel),
-              &event);
+    (void)epoll_ctl(controls->poll_fd, EPOLL_CTL_ADD,
+                    channel_fd(control->channel), &event);
     control->next = controls->first;
     controls->first = control;
 }

@@ -20,7 +20,7 @@ void traffic_frame(struct session *session, unsigned flags, uint32_t stream,
 
 /* To an echo: sends up to `total` bytes of the pattern as credit comes, and
  * grants nothing. Wants exactly `expected` back, no byte more. */
-void traffic_stall(struct session *session, uint32_t stream, uint64_t total,
+void traffic_stall(struct session *session, uint32_t id, uint64_t total,
                    uint64_t expected);
 
 /* The peer has ended the session, or said with a GoAway that it does. A hung
@@ -32,7 +32,7 @@ void traffic_expect_reason(struct session *session);
 
 /* Frames of ours for a stream that is gone are not to be answered with RST:
  * `before` of them had come. One is a warning, more are a failure. */
-void traffic_expect_silence(struct session *session, uint32_t stream,
+void traffic_expect_silence(struct session *session, uint32_t id,
                             unsigned before);
 
 /* "reset" or "error" for what the application was told; all else fails. */

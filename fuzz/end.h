@@ -66,7 +66,7 @@ void end_stop(struct end *end);
 void end_receive(struct end *end, const uint8_t *bytes, size_t length);
 
 /* stream: a live one's id, or any number, for one of those that are live. */
-void end_call(struct end *end, enum call call, uint32_t stream,
+void end_call(struct end *end, enum call call, uint32_t number,
               uint32_t length);
 
 /* Accept what is offered, send no more, emit all there is to. */

@@ -50,7 +50,7 @@ static bool dies(const char *path)
     MUST(child >= 0);
     if (child == 0) {
         struct rlimit no_core = {0, 0};
-        setrlimit(RLIMIT_CORE, &no_core);
+        (void)setrlimit(RLIMIT_CORE, &no_core);
         fclose(stderr);
         replay(path);
         _exit(0);

@@ -504,10 +504,8 @@ static void judge_short_finish(const struct client *client)
                                     request->sightings == 0)) {
             return;
         }
-    } else if (!engine_was_good) {
+    } else if (!engine_was_good || message->taken == 0) {
         return; /* a Go agent says FIN for whatever its engine did */
-    } else if (message->taken == 0) {
-        return;
     }
     sim_fail(client->world->sim, "fin",
              "%s: %s: FIN after %" PRIu64 " of %" PRIu64

@@ -352,10 +352,9 @@ static enum progress begin_answer(struct talk *talk)
         talk->source.chunk_most = (uint32_t)(content / SLOW_PIECES) + 1;
     }
     talk->source.stop_at = stop_of(talk, content);
-    if (lies_in_the_middle(talk)) {
-        talk->source.stop_at = talk->source.text_length + content / 2;
-    } else if (talk->is_hijacked && talk->mood == ENGINE_GOOD &&
-               (request->order == ORDER_CLIENT || request->delay_ms > 0)) {
+    if (lies_in_the_middle(talk) ||
+        (talk->is_hijacked && talk->mood == ENGINE_GOOD &&
+         (request->order == ORDER_CLIENT || request->delay_ms > 0))) {
         talk->source.stop_at = talk->source.text_length + content / 2;
     }
     return MOVED;

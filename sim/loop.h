@@ -29,8 +29,8 @@ void loop_pause(struct loop *loop, uint64_t until_us);
 uint64_t loop_now_ms(const struct loop *loop);
 
 /* Never NULL. */
-struct job *job_new(struct loop *loop, void (*run)(void *user), void *user);
-void job_free(struct job *job); /* NULL is fine; also from within run() */
+struct job *job_new(struct loop *loop, void (*does)(void *user), void *user);
+void job_free(struct job *job); /* NULL is fine; also from within does() */
 void job_wake(struct job *job); /* in this instant */
 /* At this time or before, whatever was asked for earlier; UINT64_MAX: nothing
  * is asked for. */

@@ -64,8 +64,9 @@ void plain_agent_exit(struct plain_agent *agent);
 void plain_agent_forget(struct plain_agent *agent);
 void plain_agent_expect_idle(const struct plain_agent *agent);
 
-/* Something happened; run everything that can. Also a ready() and a task. */
-void plain_agent_run(void *agent);
+/* Something happened to the agent `user`; run everything that can. Also a
+ * ready() and a task. */
+void plain_agent_run(void *user);
 bool plain_agent_is_open(const struct plain_agent *agent);
 /* Let go of the link now; it is dialled again after a pause. */
 void plain_agent_hang_up(struct plain_agent *agent, enum plain_end end);

@@ -39,7 +39,7 @@ void acceptor_open(struct acceptor *acceptor, struct server *server,
                    struct listener *listener,
                    void (*accepted)(void *user, struct socket *socket),
                    void *user);
-void acceptor_ready(void *acceptor);
+void acceptor_ready(void *user); /* of itself */
 void acceptor_close(struct acceptor *acceptor);
 
 /* ---- the front door ------------------------------------------------------ */

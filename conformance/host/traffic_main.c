@@ -126,7 +126,7 @@ static int dial(const char *address, uint64_t timeout_ms)
                                                      : dial_tcp(address + 6);
         if (fd >= 0 || clock_ms() > until_ms)
             return fd;
-        poll(NULL, 0, RETRY_MS);
+        (void)poll(NULL, 0, RETRY_MS);
     }
 }
 
@@ -237,7 +237,7 @@ static void hang_up(struct connection *connection, struct traffic *traffic,
         emit_some(connection, traffic);
         write_some(connection);
         struct pollfd poller = {connection->fd, POLLOUT, 0};
-        poll(&poller, 1, IDLE_MS);
+        (void)poll(&poller, 1, IDLE_MS);
     }
 }
 

@@ -112,7 +112,7 @@ static void random_bytes_become_a_key(void **state)
     char key[KEY_LENGTH + 1];
     (void)state;
 
-    for (uint8_t i = 0; i < sizeof random; i++) {
+    for (size_t i = 0; i < sizeof random; i++) {
         random[i] = (uint8_t)(i * 37 + 11);
     }
     key_format(key, random);

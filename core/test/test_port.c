@@ -184,7 +184,9 @@ static void the_whole_table_can_be_in_use(void **state)
         assert_true(port_may_use(w->table, (uint16_t)port, uuid, now));
         assert_false(port_may_use(w->table, (uint16_t)port, w->b, now));
     }
-    for (uint16_t agent = 0; agent < AGENTS; agent++) {
+    for (unsigned i = 0; i < AGENTS; i++) {
+        uint16_t agent = (uint16_t)i;
+
         memcpy(uuid, &agent, sizeof agent);
         assert_int_not_equal(last[agent], 0);
         assert_int_equal(port_last(w->table, uuid), last[agent]);

@@ -20,8 +20,8 @@ static void the_published_vectors_hold(void **state)
     uint8_t message[16];
     (void)state;
 
-    for (uint8_t i = 0; i < sizeof message; i++) {
-        message[i] = i;
+    for (size_t i = 0; i < sizeof message; i++) {
+        message[i] = (uint8_t)i;
     }
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
         assert_true(siphash(key, message, vectors[i].length) ==

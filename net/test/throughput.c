@@ -169,7 +169,7 @@ static void sink(struct pollfd *polls, int count)
     static char piece[PIECE];
     int open = count;
     while (open > 0) {
-        poll(polls, (nfds_t)count, -1);
+        (void)poll(polls, (nfds_t)count, -1);
         for (int i = 0; i < count; i++) {
             if (polls[i].revents == 0) {
                 continue;
@@ -227,7 +227,7 @@ static void converse(const int *fd, int count, size_t says, size_t takes,
         }
     }
     while (open > 0) {
-        poll(polls, (nfds_t)count, -1);
+        (void)poll(polls, (nfds_t)count, -1);
         for (int i = 0; i < count; i++) {
             if (polls[i].fd < 0 || polls[i].revents == 0) {
                 continue;
@@ -270,7 +270,7 @@ static int dial(uint16_t port)
 static int take(int listener)
 {
     struct pollfd ready = {.fd = listener, .events = POLLIN};
-    poll(&ready, 1, -1);
+    (void)poll(&ready, 1, -1);
     return accept(listener, NULL, NULL);
 }
 

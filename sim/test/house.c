@@ -236,8 +236,8 @@ static void client_ready(void *user)
             return;
         case SOCKET_FINISHED:
             client->whole = client->http || client->heard == client->size;
-            client->short_end =
-                !client->whole && strncmp(client->answer, "HTTP/1.1 50", 11);
+            client->short_end = !client->whole &&
+                                strncmp(client->answer, "HTTP/1.1 50", 11) != 0;
             client_end(client, false);
             return;
         case SOCKET_BROKEN:

@@ -58,7 +58,7 @@ void house_await(struct house *house, uint32_t site);
 
 /* Run body(house), then free the house; fails the test unless it went well. */
 void house_test(struct house *house, void (*body)(struct house *house));
-void house_print(void *user, const char *line); /* to stderr */
+void house_print(void *user, const char *text); /* to stderr */
 /* The house is still yours; false: *failure says why. */
 bool house_run_body(struct house *house, void (*body)(struct house *house),
                     struct sim_failure *failure);
