@@ -541,9 +541,6 @@ static enum http_fault take_request_field(struct http_request *request,
     if (http_is(field->name, "expect")) {
         return take_expectation(request, field->value);
     }
-    if (http_is(field->name, "upgrade")) {
-        request->upgrade = true;
-    }
     return take_framing(&fields->framing, field);
 }
 

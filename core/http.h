@@ -131,7 +131,6 @@ struct http_request {
     enum http_framing framing;
     uint64_t length;       /* of the body, for HTTP_LENGTH */
     bool close;            /* Connection: close */
-    bool upgrade;          /* it names a protocol to upgrade to */
     bool expects_continue; /* Expect: 100-continue */
     uint8_t connection_length;
     uint8_t connection[HTTP_CONNECTION_MAX]; /* its options, comma-separated */

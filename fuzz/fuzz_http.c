@@ -112,8 +112,7 @@ static void rewrite(const struct http_request *request, uint8_t *head,
     MUST(again.method == request->method && again.framing == HTTP_NO_BODY);
     MUST(same(again.target, request->target) &&
          same(again.path, request->path));
-    MUST(again.close == request->close && !again.upgrade &&
-         !again.expects_continue);
+    MUST(again.close == request->close && !again.expects_continue);
     must_be_forwarded_well(&again, request);
     /* over the head that is being read, as the filter does it */
     MUST(http_write_request(request, head) == size);

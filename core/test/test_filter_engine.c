@@ -137,7 +137,7 @@ static void every_framing_is_followed_to_its_end(void **state)
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
          "1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n"),
-        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n"
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 199 Early Hints\r\nX: y\r\n\r\n"
          "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n!"),
     };
 
@@ -467,6 +467,25 @@ an_engine_closed_by_the_adapter_in_mid_response_is_a_failure(void **state)
                         "the Docker engine closed inside a response");
 }
 
+/* Not even where an end would have been good: it is not the engine's. */
+static void a_body_until_close_is_not_ended_by_the_adapter(void **state)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\n\r\nhalf";
+    struct filter filter;
+    struct filter_config config;
+
+    (void)state;
+    filter_config_default(&config);
+    filter_init(&filter, &config);
+    filter_lend(&filter, buffer);
+    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
+    filter_engine_opened(&filter);
+    filter_sent_to_engine(&filter, strlen(PING));
+    (void)filter_from_engine(&filter, (const uint8_t *)head, strlen(head));
+    filter_engine_closed(&filter);
+    assert_int_equal(filter_wants(&filter), FILTER_WANTS_RESET);
+}
+
 /* Nothing of it was under way. */
 static void
 an_engine_that_ends_behind_our_own_answer_is_no_failure(void **state)
@@ -576,6 +595,7 @@ static const struct CMUnitTest tests[] = {
     REQ("T33", a_problem_is_told_in_ascii),
     REQ("T34", an_engine_that_does_not_answer_is_504),
     REQ("T14", an_engine_closed_by_the_adapter_in_mid_response_is_a_failure),
+    REQ("T14,L-04,T22", a_body_until_close_is_not_ended_by_the_adapter),
     REQ("T3,PO-05", an_engine_that_ends_behind_our_own_answer_is_no_failure),
     REQ("T14,L-04", an_engine_that_comes_behind_a_failure_changes_nothing),
 };

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mux_internal.h"
+
 #define W0 WIRE_WINDOW_INITIAL
 
 /* ---- receiving ----------------------------------------------------------- */
@@ -577,6 +579,51 @@ static void who_says_little_does_not_wait_for_who_says_much(void **state)
     script_forget(&s);
 }
 
+/* Turns that streams give up are turns, too. */
+static void a_turn_without_a_frame_counts(void **state)
+{
+    struct script s;
+    static uint8_t frame[WIRE_HEADER_SIZE + TURN];
+
+    (void)state;
+    start_round(&s);
+    mux_ready(s.mux, 8, false);
+    for (uint32_t id = 2; id <= 6; id += 2) {
+        mux_ready(s.mux, id, false);
+    }
+    mux_ready(s.mux, 4, true);
+    mux_ready(s.mux, 8, true); /* behind a whole round */
+    mux_emit_data(s.mux, 4, frame, 100);
+    expect_sender(&s, 8, TURN);
+    script_forget(&s);
+}
+
+/* Turns are counted modulo 2^32: who opens is fresh, whatever the count, and
+ * who was idle for less than half of that, too. */
+static void a_new_stream_is_fresh_after_any_number_of_turns(void **state)
+{
+    struct script s;
+    static uint8_t frame[WIRE_HEADER_SIZE + TURN];
+
+    (void)state;
+    start_round(&s);
+    mux_ready(s.mux, 8, false);
+    s.mux->turns = UINT32_MAX / 2 - 1;
+    mux_ready(s.mux, 8, true);
+    expect_sender(&s, 8, TURN);
+    mux_emit_data(s.mux, 8, frame, 100);
+    expect_sender(&s, 2, TURN);
+    s.mux->turns = UINT32_MAX / 2 + 9;
+    assert_int_equal(script_establish(&s), 10);
+    mux_ready(s.mux, 10, true);
+    expect_sender(&s, 10, TURN);
+    mux_emit_data(s.mux, 10, frame, 100);
+    script_accept(&s, 1);
+    mux_ready(s.mux, 1, true);
+    expect_sender(&s, 1, TURN);
+    script_forget(&s);
+}
+
 /* However many say little, whoever says much has his turn each round; and a
  * stream that opens late is as fresh as the first. */
 static void who_comes_and_goes_starves_nobody(void **state)
@@ -725,6 +772,8 @@ static const struct CMUnitTest tests[] = {
     REQ("L-05,D26,W-21", a_stalled_stream_delays_nobody),
     REQ("L-05,D26", no_wake_up_is_lost),
     REQ("D26,Y-05", control_goes_before_data),
+    REQ("D26", a_turn_without_a_frame_counts),
+    REQ("D26", a_new_stream_is_fresh_after_any_number_of_turns),
     REQ("D26,D18", an_end_takes_the_stream_out_of_turn),
 };
 RUN(tests)

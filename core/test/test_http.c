@@ -526,14 +526,12 @@ static void the_fields_that_matter_are_reported(void **state)
                    ->request;
     assert_int_equal(request->method, HTTP_POST);
     assert_true(request->close);
-    assert_true(request->upgrade);
     assert_true(request->expects_continue);
     assert_int_equal(request->framing, HTTP_LENGTH);
     assert_int_equal(request->length, 42);
 
     request = &parse("GET /x HTTP/1.1\r\nHost: x\r\n\r\n")->request;
     assert_false(request->close);
-    assert_false(request->upgrade);
     assert_false(request->expects_continue);
     assert_int_equal(request->framing, HTTP_NO_BODY);
     assert_int_equal(request->length, 0);

@@ -205,6 +205,11 @@ static void the_rest_of_a_refused_window_may_still_come(void **state)
         assert_int_equal(mux_counters(s.mux)->useless_frames,
                          i > MUX_LATE_FRAMES ? 2 + i - MUX_LATE_FRAMES : 2);
     }
+    script_send(&s, WIRE_WINDOW_UPDATE, WIRE_SYN, 3, 7); /* spends nothing */
+    script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 3, 0);
+    assert_int_equal(mux_counters(s.mux)->useless_frames, 5);
+    script_send_zeros(&s, 3, WIRE_WINDOW_INITIAL);
+    assert_int_equal(mux_counters(s.mux)->useless_frames, 5);
     script_end(&s);
 }
 

@@ -56,9 +56,9 @@ static void no_selector_is_this_host(void **state)
 static void any_other_selector_is_400(void **state)
 {
     static const char *const wrong[] = {
-        "Local",  "localhost", "loca",   "remote",    "l",
-        "lo cal", "locals",    "local,", "tcp://x",   "\x01local",
-        " x",     "\tremote",  "x ",     "\x0elocal", "local\b"};
+        "Local",    "localhost", "loca",      "locax",   "l",         "remote",
+        "lo cal",   "locals",    "local,",    "tcp://x", "\x01local", " x",
+        "\tremote", "x ",        "\x0elocal", "local\b"};
     (void)state;
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

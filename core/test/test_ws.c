@@ -438,7 +438,7 @@ static void a_pong_goes_before_our_close(void **state)
     assert_int_equal(out[0], 0x8a);
     assert_true(ws_wants_output(&ws));
     assert_int_equal(ws_emit_control(&ws, out, 3, NULL), 0); /* no room */
-    assert_int_equal(ws_emit_control(&ws, out, sizeof out, NULL), 4);
+    assert_int_equal(ws_emit_control(&ws, out, 4, NULL), 4);
     assert_int_equal(out[0], 0x88);
 }
 
