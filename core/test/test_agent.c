@@ -173,6 +173,18 @@ static void a_start_that_fails_after_close_comes_to_nothing(void **state)
                      AGENT_WANTS_HANGUP);
 }
 
+static void a_start_that_fails_behind_everything_is_the_end(void **state)
+{
+    struct fixture *f = *state;
+
+    agent_serve(f->agent);
+    assert_int_equal(agent_listen(f->agent), STATUS_OK);
+    agent_hung_up(f->agent);
+    assert_state(f, AGENT_CLOSING);
+    agent_listen_failed(f->agent);
+    assert_state(f, AGENT_CLOSED);
+}
+
 static void
 a_start_that_loses_the_race_with_drain_comes_to_nothing(void **state)
 {
@@ -635,6 +647,7 @@ static const struct CMUnitTest tests[] = {
     TEST("AC-04", a_closed_session_starts_no_proxy),
     TEST("AC-04", a_start_that_loses_the_race_with_close_comes_to_nothing),
     TEST("AC-04", a_start_that_fails_after_close_comes_to_nothing),
+    TEST("AC-04", a_start_that_fails_behind_everything_is_the_end),
     TEST("AC-04", a_start_that_loses_the_race_with_drain_comes_to_nothing),
     TEST("AC-13", a_listener_that_fails_does_not_end_the_session),
     TEST("AC-13", a_listener_that_dies_does_not_end_the_session),

@@ -598,6 +598,24 @@ static void a_turn_without_a_frame_counts(void **state)
     script_forget(&s);
 }
 
+static void a_window_that_is_used_up_ends_one_turn(void **state)
+{
+    struct script s;
+    static uint8_t frame[WIRE_HEADER_SIZE + TURN];
+
+    (void)state;
+    script_start(&s, NULL);
+    (void)script_establish(&s);
+    mux_ready(s.mux, 2, true);
+    for (uint32_t left = W0; left > 0; left -= TURN) {
+        uint32_t turns = s.mux->turns;
+        mux_emit_data(s.mux, 2, frame, TURN);
+        assert_in_range(s.mux->turns - turns, 0, 1);
+    }
+    script_expect_silence(&s);
+    script_forget(&s);
+}
+
 /* Turns are counted modulo 2^32: who opens is fresh, whatever the count, and
  * who was idle for less than half of that, too. */
 static void a_new_stream_is_fresh_after_any_number_of_turns(void **state)
@@ -608,10 +626,12 @@ static void a_new_stream_is_fresh_after_any_number_of_turns(void **state)
     (void)state;
     start_round(&s);
     mux_ready(s.mux, 8, false);
-    s.mux->turns = UINT32_MAX / 2 - 1;
+    s.mux->turns = UINT32_MAX / 2 + 2; /* its next was 3 */
     mux_ready(s.mux, 8, true);
     expect_sender(&s, 8, TURN);
-    mux_emit_data(s.mux, 8, frame, 100);
+    mux_ready(s.mux, 8, false);
+    s.mux->turns++;
+    mux_ready(s.mux, 8, true);
     expect_sender(&s, 2, TURN);
     s.mux->turns = UINT32_MAX / 2 + 9;
     assert_int_equal(script_establish(&s), 10);
@@ -773,6 +793,7 @@ static const struct CMUnitTest tests[] = {
     REQ("L-05,D26", no_wake_up_is_lost),
     REQ("D26,Y-05", control_goes_before_data),
     REQ("D26", a_turn_without_a_frame_counts),
+    REQ("D26", a_window_that_is_used_up_ends_one_turn),
     REQ("D26", a_new_stream_is_fresh_after_any_number_of_turns),
     REQ("D26,D18", an_end_takes_the_stream_out_of_turn),
 };

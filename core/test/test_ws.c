@@ -381,6 +381,18 @@ static void a_close_without_a_code_is_echoed_without_one(void **state)
     assert_int_equal(outcome->code, WS_CLOSE_NO_STATUS);
     check_bytes(&outcome->control, (uint8_t[]){0x88, 0}, 2);
     assert_true(outcome->over);
+
+    struct ws ws;
+    struct ws_event event;
+    uint8_t *next = wire.at;
+    uint8_t out[3] = {0, 0, 0xee};
+
+    wire.length = 0;
+    text(&wire, 0x80 | CLOSE, "");
+    ws_init(&ws, WS_SERVER);
+    assert_true(ws_receive(&ws, &next, &wire.length, &event));
+    assert_int_equal(ws_emit_control(&ws, out, 2, NULL), 2);
+    assert_int_equal(out[2], 0xee);
 }
 
 static void our_close_waits_for_the_peers(void **state)
