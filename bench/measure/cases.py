@@ -8,7 +8,7 @@ from measure.crowd import Crowd
 ORTHRUS = ["ours", "goagent", "goserver", "go"]
 RELAYS = ["haproxy", "nginx", "socat", "relay", "splice"]
 CHAINS = ["haproxy2", "nginx2"]
-RIVALS = ["rathole", "wstunnel", "chisel", "frp", "ssh"]
+RIVALS = ["rathole", "bore", "wstunnel", "chisel", "frp", "ssh"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def _far(job, round_trip, loss):
     way = "agent → client" if job == "get" else "client → agent"
     return Case("far%d%s-%s" % (round_trip, "-loss" if loss else "", job),
                 "bulk, %s, 1 stream, %d ms of round trip, %g %% lost" % (way, round_trip, loss * 100), job,
-                ("direct", "ours", "go", "rathole", "wstunnel", "ssh"), measured=3000,
+                ("direct", "ours", "go", "rathole", "bore", "wstunnel", "ssh"), measured=3000,
                 warm_up=max(1500, 15 * round_trip),
                 figures=("MiB/s",), round_trip=round_trip, loss=loss)
 
@@ -80,10 +80,10 @@ CASES = {case.name: case for case in [
     _late("late16", "latency of 400 small requests a second beside 16 bulk streams to the client", 16, _QUEUES),
     _late("late1-put", "latency of 400 small requests a second beside 1 bulk stream to the agent", 1, _QUEUES, "put"),
     Case("late-line0", "latency of 100 small requests a second, nothing else, 20 ms of round trip, 100 Mbit/s", "ask",
-         ("direct", "ours", "go", "rathole", "wstunnel", "ssh"), connections=16, rate=100, measured=3000, warm_up=2000,
+         ("direct", "ours", "go", "rathole", "bore", "wstunnel", "ssh"), connections=16, rate=100, measured=3000, warm_up=2000,
          figures=("p99 us", "p50 us"), less_is_better=True, round_trip=20, line_rate=12_500_000),
     Case("late-line", "latency of 100 small requests a second beside 1 bulk stream to the client, 20 ms of round trip, "
-         "100 Mbit/s", "ask", ("direct", "ours", "go", "rathole", "wstunnel", "ssh"), connections=16, rate=100, bulk=1,
+         "100 Mbit/s", "ask", ("direct", "ours", "go", "rathole", "bore", "wstunnel", "ssh"), connections=16, rate=100, bulk=1,
          measured=3000, warm_up=2000, figures=("p99 us", "p50 us", "bulk GiB/s"), less_is_better=True, round_trip=20,
          line_rate=12_500_000),
     *[_far(job, round_trip, loss) for round_trip in (20, 100, 200) for loss in (0, 0.01) for job in ("get", "put")],
@@ -108,17 +108,17 @@ QUICK = [
     ("far100-get", 1, ["direct", "ours", "go"]), ("idle1000", 1, None), ("storm1000", 1, None),
     ("streams1000", 1, ["ours", "go"]),
 ]
-_BULK = [*ORTHRUS, "haproxy", "relay", "splice", "rathole", "wstunnel", "chisel", "frp"]
-_FAR = ["direct", "ours", "go", "rathole"]
+_BULK = [*ORTHRUS, "haproxy", "relay", "splice", "rathole", "bore"]
+_FAR = ["direct", "ours", "go", "rathole", "bore"]
 PUBLISHED = [
     *[(name, 5, _BULK) for name in ("get1", "get16", "put1", "put16")],
     ("get1", 1, ["direct", "nginx", "socat", "haproxy2", "nginx2", "ssh"]),
     ("get1-tls", 5, None), ("put1-tls", 5, None),
-    ("ask16", 5, [*ORTHRUS, "haproxy", "haproxy2", "rathole", "wstunnel", "chisel", "frp", "ssh"]),
-    ("ask1", 3, ["ours", "go", "haproxy2", "rathole"]), ("ask64", 3, ["ours", "go", "haproxy2", "rathole"]),
-    ("ask-each", 3, ["ours", "go", "haproxy2", "rathole"]), ("policy", 5, None),
-    ("late0", 5, ["ours", "go", "rathole"]), ("late1", 5, ["ours", "go", "rathole"]),
-    ("late16", 5, ["ours", "go", "rathole"]), ("late-line0", 2, _FAR), ("late-line", 3, _FAR),
+    ("ask16", 5, [*ORTHRUS, "haproxy", "haproxy2", "rathole", "bore", "ssh"]),
+    ("ask1", 3, ["ours", "go", "haproxy2", "rathole", "bore"]), ("ask64", 3, ["ours", "go", "haproxy2", "rathole", "bore"]),
+    ("ask-each", 3, ["ours", "go", "haproxy2", "rathole", "bore"]), ("policy", 5, None),
+    ("late0", 5, ["ours", "go", "rathole", "bore"]), ("late1", 5, ["ours", "go", "rathole", "bore"]),
+    ("late16", 5, ["ours", "go", "rathole", "bore"]), ("late-line0", 2, _FAR), ("late-line", 3, _FAR),
     ("far100-get", 5, _FAR), ("far100-put", 2, _FAR),
     *[(name, 1, _FAR) for name in ("far20-get", "far200-get", "far100-loss-get")],
     ("idle5000", 5, None), ("idle1000", 1, None), ("storm1000", 1, None), ("storm5000", 5, None),

@@ -5,7 +5,7 @@ import statistics
 from measure import cases, figures, goals, plot, rigs
 
 KINDS = {name: "ours" for name in ("ours", "ours-tls", "readonly", "orthrus", "orthrus, in place")}
-KINDS.update({name: "rival" for name in ("rathole", "wstunnel", "wstunnel-tls", "chisel", "frp", "ssh")})
+KINDS.update({name: "rival" for name in ("rathole", "bore", "wstunnel", "wstunnel-tls", "chisel", "frp", "ssh")})
 
 # heading, file of the plot, its cases, how many of their figures are drawn, what to know
 CHAPTERS = [

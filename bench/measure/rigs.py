@@ -238,10 +238,10 @@ def direct(rig, _, origin, __):
 
 # ---- whole rivals ----------------------------------------------------------
 
-def rival(start_server, start_agent):
+def rival(start_server, start_agent, fixed_door=None):
     """A rival: its agent dials its server, and the origin is reached through a port of the server."""
     def build(rig, bench, origin, place):
-        door, port = free_port(), free_port()
+        door, port = fixed_door or free_port(), free_port()
         with place.near():
             rig.add("server", start_server(bench, place.host, door, port))
             wait_for(
@@ -280,6 +280,22 @@ default_token = "bench"
 local_addr = "%s"
 """ % (host, door, target))
     return Process("rathole", [bench.rivals.path("rathole"), "--client", config], bench.path("rathole.log"))
+
+
+BORE_DOOR = 7835  # nothing else can be said
+
+
+def bore_server(bench, _, __, ___):
+    """bore: a TCP connection back for each one. It binds all addresses, so only where there are no others."""
+    assert os.geteuid() == 0, "bore needs a namespace of its own, and that needs root"
+    return Process("bore", [bench.rivals.path("bore"), "server"], bench.path("bore.log"))
+
+
+def bore_agent(bench, host, _, port, target):
+    """Its client."""
+    near, _, target_port = target.rpartition(":")
+    return Process("bore", [bench.rivals.path("bore"), "local", target_port, "--local-host", near, "--to", host,
+                            "--port", str(port)], bench.path("bore.log"))
 
 
 def wstunnel(scheme):
@@ -377,6 +393,7 @@ RIGS = {
     "relay": relay(bare("copy")),
     "splice": relay(bare("splice")),
     "rathole": rival(rathole_server, rathole_agent),
+    "bore": rival(bore_server, bore_agent, BORE_DOOR),
     "wstunnel": wstunnel("ws"),
     "wstunnel-tls": wstunnel("wss"),
     "chisel": rival(chisel_server, chisel_agent),
@@ -389,7 +406,7 @@ TITLES = {
     "go": "Go server + Go agent", "readonly": "Orthrus, read-only policy", "ours-tls": "Orthrus, TLS",
     "go-tls": "Go server + Go agent, TLS", "haproxy": "HAProxy", "haproxy2": "2 × HAProxy", "haproxy2-tls": "2 × HAProxy, TLS between", "nginx": "nginx",
     "nginx2": "2 × nginx", "socat": "socat", "relay": "bare recv/send relay", "splice": "bare splice relay",
-    "rathole": "rathole", "wstunnel": "wstunnel", "wstunnel-tls": "wstunnel, TLS", "chisel": "chisel (SSH)",
+    "rathole": "rathole", "bore": "bore", "wstunnel": "wstunnel", "wstunnel-tls": "wstunnel, TLS", "chisel": "chisel (SSH)",
     "frp": "frp (TLS)", "ssh": "ssh -R",
 }
 

@@ -5,10 +5,11 @@ import re
 import shutil
 import subprocess
 
-# name: (programs, version, how to install it into a folder)
+# name: (programs, version, how to install it into a folder: a crate, or Go programs)
 RIVALS = {
-    "rathole": (["rathole"], "0.5.0", "cargo"),
-    "wstunnel": (["wstunnel"], "10.5.1", "cargo"),
+    "rathole": (["rathole"], "0.5.0", "rathole"),
+    "bore": (["bore"], "0.5.2", "bore-cli"),
+    "wstunnel": (["wstunnel"], "10.5.1", "wstunnel"),
     "chisel": (["chisel"], "v1.10.1", ["github.com/jpillora/chisel"]),
     "frp": (["frps", "frpc"], "v0.61.0", ["github.com/fatedier/frp/cmd/frps", "github.com/fatedier/frp/cmd/frpc"]),
 }
@@ -55,8 +56,8 @@ class Rivals:
             with open(refusal, encoding="utf-8") as file:
                 return file.read()
         environment = dict(os.environ, GOBIN=os.path.join(self.folder, "bin"), GOFLAGS="-buildvcs=false")
-        if how == "cargo":
-            commands = [["cargo", "install", "--root", self.folder, "%s@%s" % (name, version)]]
+        if isinstance(how, str):
+            commands = [["cargo", "install", "--root", self.folder, "%s@%s" % (how, version)]]
         else:
             commands = [["go", "install", "%s@%s" % (module, version)] for module in how]
         for argv in commands:
