@@ -423,8 +423,17 @@ static void an_engine_that_does_not_answer_is_504(void **state)
     assert_true(rig_begins_with(out, "HTTP/1.1 504 Gateway Timeout\r\n"));
     assert_null(strstr(out->to_client, "{"));
 
-    /* before there was a connection; then one comes that nobody wants */
+    /* what may still answer is closed at once */
     struct filter filter;
+    filter_init(&filter, &rig.config);
+    filter_lend(&filter, buffer);
+    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
+    filter_engine_opened(&filter);
+    filter_sent_to_engine(&filter, strlen(PING));
+    filter_engine_timed_out(&filter);
+    assert_int_equal(filter_wants(&filter), FILTER_WANTS_ENGINE_CLOSE);
+
+    /* before there was a connection; then one comes that nobody wants */
     filter_init(&filter, &rig.config);
     filter_lend(&filter, buffer);
     (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));

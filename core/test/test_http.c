@@ -656,7 +656,8 @@ static void hop_by_hop_fields_stay_behind(void **state)
 {
     (void)state;
     check_forwarded("GET /info?x HTTP/1.1\r\n"
-                    "Connection: Upgrade, X-Mine, keep-alive\r\n"
+                    "Connection: Upgrade, X-Mine, AZ, keep-alive\r\n"
+                    "az: 1\r\n"
                     "Keep-Alive: 5\r\n"
                     "Host:docker\r\n"
                     "Upgrade: tcp\r\n"

@@ -433,6 +433,20 @@ static void each_of_many_is_found(void **state)
     assert_int_equal(hub_held(crowd->hub), CROWD / 2);
 }
 
+static void what_is_released_is_not_found_even_without_a_step(void **state)
+{
+    struct crowd *crowd = *state;
+    struct agent *agent = crowd->agents[0];
+    uint8_t uuid[AGENT_UUID_SIZE];
+
+    agent_close(agent, STATUS_SHUT_DOWN);
+    agent_hung_up(agent);
+    hub_release(crowd->hub, agent);
+    number_of(0, uuid);
+    assert_null(hub_find(crowd->hub, uuid));
+    assert_int_equal(hub_count(crowd->hub), CROWD - 1);
+}
+
 static void a_walk_sees_each_once(void **state)
 {
     struct crowd *crowd = *state;
@@ -560,6 +574,7 @@ static const struct CMUnitTest tests[] = {
     TEST("L-06", a_drain_takes_nothing_new_and_ends),
     TEST("L-06", a_waiting_session_drains_too),
     CROWD_TEST("D29", each_of_many_is_found),
+    CROWD_TEST("O8", what_is_released_is_not_found_even_without_a_step),
     CROWD_TEST("P-10", a_walk_sees_each_once),
     CROWD_TEST("L-06", a_released_agent_leaves_the_changes),
     CROWD_TEST("L-06", who_is_changed_again_stands_at_the_end),
