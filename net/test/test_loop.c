@@ -17,6 +17,14 @@ struct probe {
     int calls;
 };
 
+static struct loop *start(void)
+{
+    struct loop *loop = loop_create();
+
+    assert_non_null(loop);
+    return loop;
+}
+
 static void count(void *user, uint32_t events)
 {
     struct probe *probe = user;
@@ -34,7 +42,7 @@ static void count_and_remove(void *user, uint32_t events)
 
 static void an_event_of_a_removed_watch_is_not_delivered(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct probe a = {.loop = loop, .watch = {.ready = count_and_remove}};
     struct probe b = {.loop = loop, .watch = {.ready = count_and_remove}};
     int fd[2] = {eventfd(1, EFD_CLOEXEC), eventfd(1, EFD_CLOEXEC)};
@@ -59,7 +67,7 @@ static void an_event_of_a_removed_watch_is_not_delivered(void **state)
 
 static void an_edge_that_nobody_handles_does_not_spin(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct probe a = {.watch = {.ready = count, .user = &a}};
     int fd = eventfd(1, EFD_CLOEXEC);
     (void)state;
@@ -84,7 +92,7 @@ static void an_edge_that_nobody_handles_does_not_spin(void **state)
 
 static void a_descriptor_that_cannot_be_watched_is_refused(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct probe a = {.watch = {.ready = count, .user = &a}};
     (void)state;
 
@@ -122,7 +130,7 @@ static void ring(void *user)
 static void timers_fire_once_and_in_order(void **state)
 {
     static struct alarm alarms[TIMERS];
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     uint64_t base = loop_now_ms(loop);
     int expected = 0;
     (void)state;
@@ -160,7 +168,7 @@ static void timers_fire_once_and_in_order(void **state)
 
 static void a_timer_of_the_future_is_waited_for(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct alarm alarm = {.loop = loop,
                           .at_ms = loop_now_ms(loop) + 20,
                           .timer = {.fire = ring, .user = &alarm}};
@@ -180,7 +188,7 @@ static void a_timer_of_the_future_is_waited_for(void **state)
 
 static void a_far_timer_does_not_overflow_the_wait(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct alarm alarm = {.timer = {.fire = ring, .user = &alarm}};
     (void)state;
 
@@ -216,7 +224,7 @@ static void work(void *user)
 
 static void a_task_runs_once_and_what_it_defers_runs_next_turn(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct job job = {
         .loop = loop, .task = {.run = work, .user = &job}, .again = 1};
     (void)state;
@@ -234,7 +242,7 @@ static void a_task_runs_once_and_what_it_defers_runs_next_turn(void **state)
 
 static void a_task_can_cancel_another_of_the_same_turn(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct job b = {.loop = loop, .task = {.run = work, .user = &b}};
     struct job a = {
         .loop = loop, .task = {.run = work, .user = &a}, .other = &b};
@@ -256,7 +264,7 @@ static void release(void *user)
 
 static void destroying_the_loop_runs_what_is_deferred(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct loop_task *task = calloc(1, sizeof *task);
     (void)state;
 
@@ -270,7 +278,7 @@ static void destroying_the_loop_runs_what_is_deferred(void **state)
 
 static void the_loop_can_be_nested_in_another(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct probe a = {.watch = {.ready = count, .user = &a}};
     struct pollfd outer = {.fd = loop_fd(loop), .events = POLLIN};
     int fd = eventfd(0, EFD_CLOEXEC);
@@ -297,7 +305,7 @@ static void stop(void *user)
 
 static void the_loop_turns_until_it_is_stopped(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct loop_timer timer = {.fire = stop, .user = loop};
     (void)state;
 
@@ -320,7 +328,7 @@ static void on_alarm(int number)
 
 static void a_wait_that_a_signal_cuts_short_finds_what_came(void **state)
 {
-    struct loop *loop = loop_create();
+    struct loop *loop = start();
     struct probe a = {.watch = {.ready = count, .user = &a}};
     struct itimerval alarm = {.it_value = {.tv_usec = 20000}};
     struct sigaction action = {.sa_handler = on_alarm};
