@@ -542,6 +542,24 @@ static void a_response_may_begin_with_one_byte(void **state)
                      FILTER_WANTS_CLIENT | FILTER_WANTS_ENGINE_READ);
 }
 
+static void a_decision_that_nobody_asked_for_goes_with_its_request(void **state)
+{
+    struct filter filter;
+    struct filter_config config;
+    struct filter_decision decision;
+
+    (void)state;
+    filter_config_default(&config);
+    filter_init(&filter, &config);
+    filter_lend(&filter, buffer);
+    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
+    filter_engine_opened(&filter);
+    filter_sent_to_engine(&filter, strlen(PING));
+    (void)filter_from_engine(&filter, (const uint8_t *)OK, strlen(OK));
+    (void)filter_from_client(&filter, (const uint8_t *)PING, 1);
+    assert_false(filter_next_decision(&filter, &decision));
+}
+
 static void what_cannot_be_reached_is_named(void **state)
 {
     struct filter filter;
@@ -600,6 +618,7 @@ static const struct CMUnitTest tests[] = {
     REQ("T14,L-04", a_truncated_response_never_looks_whole),
     REQ("T1,L-07", a_response_may_begin_with_one_byte),
     REQ("T33", an_engine_that_cannot_be_reached_is_502),
+    REQ("PO-07", a_decision_that_nobody_asked_for_goes_with_its_request),
     REQ("T33", what_cannot_be_reached_is_named),
     REQ("T33", a_problem_is_told_in_ascii),
     REQ("T34", an_engine_that_does_not_answer_is_504),

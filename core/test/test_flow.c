@@ -616,6 +616,26 @@ static void a_window_that_is_used_up_ends_one_turn(void **state)
     script_forget(&s);
 }
 
+static void a_turn_ends_though_a_byte_of_credit_is_left(void **state)
+{
+    struct script s;
+    static uint8_t frame[WIRE_HEADER_SIZE + TURN];
+
+    (void)state;
+    script_start(&s, NULL);
+    for (uint32_t id = 2; id <= 4; id += 2) {
+        (void)script_establish(&s);
+        mux_ready(s.mux, id, true);
+    }
+    for (uint32_t left = W0; left > TURN; left -= TURN) {
+        mux_emit_data(s.mux, 2, frame, TURN);
+        mux_emit_data(s.mux, 4, frame, TURN);
+    }
+    mux_emit_data(s.mux, 2, frame, TURN - 1);
+    expect_sender(&s, 4, TURN);
+    script_forget(&s);
+}
+
 /* Turns are counted modulo 2^32: who opens is fresh, whatever the count, and
  * who was idle for less than half of that, too. */
 static void a_new_stream_is_fresh_after_any_number_of_turns(void **state)
@@ -794,6 +814,7 @@ static const struct CMUnitTest tests[] = {
     REQ("D26,Y-05", control_goes_before_data),
     REQ("D26", a_turn_without_a_frame_counts),
     REQ("D26", a_window_that_is_used_up_ends_one_turn),
+    REQ("D26", a_turn_ends_though_a_byte_of_credit_is_left),
     REQ("D26", a_new_stream_is_fresh_after_any_number_of_turns),
     REQ("D26,D18", an_end_takes_the_stream_out_of_turn),
 };

@@ -132,6 +132,7 @@ static void chunks_that_are_not_strict_are_refused(void **state)
         {"0x5\r\nhello\r\n", HTTP_CHUNK},
         {"-5\r\nhello\r\n", HTTP_CHUNK},
         {"g\r\n", HTTP_CHUNK},
+        {"_\r\n", HTTP_CHUNK},
         {"5\rhello\r\n", HTTP_CHUNK},
         {"5\r\nhello0\r\n", HTTP_CHUNK},
         {"5\r\nhello\n0\r\n", HTTP_CHUNK},

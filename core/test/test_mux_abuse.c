@@ -162,6 +162,19 @@ static void more_late_frames_than_could_be_under_way_are_useless(void **state)
     }
 }
 
+static void frames_are_late_before_our_reset_is_out(void **state)
+{
+    struct script s;
+
+    (void)state;
+    start_strict(&s);
+    mux_reset(s.mux, 1);
+    script_send(&s, WIRE_WINDOW_UPDATE, 0, 1, 1000);
+    assert_int_equal(mux_counters(s.mux)->unknown_stream_frames, 1);
+    script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_RST, 1, 0);
+    script_end(&s);
+}
+
 /* On an id that was never used, nothing can be under way. */
 static void no_frame_is_late_on_an_id_that_is_still_to_come(void **state)
 {
@@ -387,6 +400,7 @@ static const struct CMUnitTest tests[] = {
     REQ("D37,L-02", a_bucket_of_zero_allows_nothing),
     REQ("D11,D37,X16", late_frames_of_a_conforming_peer_are_never_abuse),
     REQ("D11,D37", more_late_frames_than_could_be_under_way_are_useless),
+    REQ("D11,D37", frames_are_late_before_our_reset_is_out),
     REQ("D11", no_frame_is_late_on_an_id_that_is_still_to_come),
     REQ("D11,D8", the_rest_of_a_refused_window_may_still_come),
     REQ("D37,R-09,CVE-2023-44487", rapid_resets_are_abuse_in_the_end),
