@@ -545,7 +545,7 @@ size_t filter_from_engine(struct filter *filter, const uint8_t *bytes,
             end_response(filter);
         }
     }
-    if (taken < length && filter->engine == OPEN) {
+    if (taken < length) {
         filter->engine = SPENT; /* it says what nobody asked for */
     }
     INVARIANT_ALL(invariant(filter));
