@@ -39,6 +39,7 @@ static void start(struct server *server)
     int fd;
     memset(server, 0, sizeof *server);
     server->loop = loop_create();
+    assert_non_null(server->loop);
     fd = socket_listen_loopback(0, &server->port);
     assert_true(fd >= 0);
     assert_true(acceptor_open(&server->acceptor, server->loop, fd, on_accepted,

@@ -93,6 +93,8 @@ static struct fixture *start_empty(size_t budget)
     f->descriptors = open_descriptors();
     f->loop = loop_create();
     f->pool = spill_pool_create(budget);
+    assert_non_null(f->loop);
+    assert_non_null(f->pool);
     f->far = -1;
     return f;
 }

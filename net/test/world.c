@@ -110,8 +110,10 @@ static void start_side(struct world *world, struct side *side,
         .ended = on_ended,
     };
     side->link_size = link_size(&config);
-    side->link = link_init(map_create(side->link_size), side->link_size,
-                           &config, loop_now_ms(world->loop));
+    void *memory = map_create(side->link_size);
+    assert_non_null(memory);
+    side->link =
+        link_init(memory, side->link_size, &config, loop_now_ms(world->loop));
     unblock(fd);
     assert_true(transport_open(&side->transport, world->pool, fd, ssl,
                                role == MUX_SERVER ? WS_SERVER : WS_CLIENT,
