@@ -5,7 +5,8 @@
 
 Both roles; TCP, unix sockets, WebSocket, and WebSocket over TLS; dialing and listening. --every: all sixteen of these;
 --way: only those whose name contains WORD; --timeout: yamuxspec's T (default 3000; debug builds check the engine's
-invariants at every call, and need more). A few ways at a time. Prints TAP.
+invariants at every call, and need more). A few ways at a time; a bad case is judged once more, when they are done. Prints
+TAP.
 """
 import argparse
 import concurrent.futures
@@ -45,18 +46,18 @@ def make_certificate(folder):
     return path
 
 
-def judge(way):
+def judge(way, pattern=None):
     """The cases of one way, as JSON has them."""
     with tempfile.TemporaryDirectory() as folder:
-        return judge_in(folder, *way)
+        return judge_in(folder, pattern or options.case, *way)
 
 
-def judge_in(folder, role, scheme, dials):
+def judge_in(folder, pattern, role, scheme, dials):
     """The same, with a folder for files."""
     output = os.path.join(folder, "report.json")
     tester, peer = ("--connect", "--listen") if dials == "tester" else ("--listen", "--connect")
     host = f"exec {HOST} --mode {{mode}} --role {{role}} {peer} {{address}}"
-    command = [SPEC, tester, ADDRESSES[scheme], "--role", role, "--profile", "strict", "--case", options.case,
+    command = [SPEC, tester, ADDRESSES[scheme], "--role", role, "--profile", "strict", "--case", pattern,
                "--jobs", "3", "--timeout", options.timeout, "--format", "json", "--output", output]
     if scheme == "wss":
         trust = " --cert-file ", "--ca-file"
@@ -81,6 +82,17 @@ def name_of(way):
     return f"engine_as_{'server' if role == 'client' else 'client'}_over_{scheme}_{dials}_dials"
 
 
+def is_bad(case):
+    """Neither as it should be nor left out."""
+    return case["verdict"] not in ("pass", "skip")
+
+
+def confirmed(way, case):
+    """What a case that is bad says when nothing runs beside it: a machine that was too busy is no defect."""
+    again = judge(way, case["id"]) if case["id"] != "run" else [case]
+    return again[0] if again else case
+
+
 def main():
     """Each way."""
     ways = USUAL
@@ -89,8 +101,9 @@ def main():
     ways = [way for way in ways if options.way in name_of(way)]
     pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
     failed = 0
-    for number, (way, cases) in enumerate(zip(ways, pool.map(judge, ways)), 1):
-        bad = [case for case in cases if case["verdict"] not in ("pass", "skip")]
+    for number, (way, cases) in enumerate(zip(ways, list(pool.map(judge, ways))), 1):
+        cases = [confirmed(way, case) if is_bad(case) else case for case in cases]
+        bad = [case for case in cases if is_bad(case)]
         passed = sum(case["verdict"] == "pass" for case in cases)
         good = not bad and passed > 0
         failed += not good
