@@ -206,25 +206,32 @@ void mux_settle(struct mux *mux, struct stream *stream, enum stream_move move)
     mux_measure_anew(mux, stream);
 }
 
-void mux_queue(struct mux *mux, struct stream *stream)
+void mux_leave(struct mux *mux, struct stream *stream)
 {
-    bool due = stream->ready && stream->send_window > 0;
     bool fresh = stream_is_listed(stream, STREAM_FRESH);
 
-    if (due == (fresh || stream_is_listed(stream, STREAM_READY))) {
-        return;
-    }
-    if (due) {
-        fresh = mux->turns - stream->fresh_at < UINT32_MAX / 2;
-        stream_list_append(&mux->table, fresh ? STREAM_FRESH : STREAM_READY,
-                           stream);
-        return;
-    }
     if (stream_list_first(&mux->table, STREAM_READY) == stream) {
         mux->turn_left = mux_quantum(mux);
         mux->turns++;
     }
     stream_list_remove(&mux->table, fresh ? STREAM_FRESH : STREAM_READY,
+                       stream);
+}
+
+void mux_queue(struct mux *mux, struct stream *stream)
+{
+    bool due = stream->ready && stream->send_window > 0;
+
+    if (due == (stream_is_listed(stream, STREAM_FRESH) ||
+                stream_is_listed(stream, STREAM_READY))) {
+        return;
+    }
+    if (!due) {
+        mux_leave(mux, stream);
+        return;
+    }
+    bool fresh = mux->turns - stream->fresh_at < UINT32_MAX / 2;
+    stream_list_append(&mux->table, fresh ? STREAM_FRESH : STREAM_READY,
                        stream);
 }
 

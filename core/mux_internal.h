@@ -128,6 +128,7 @@ void mux_settle(struct mux *mux, struct stream *stream, enum stream_move move);
 
 /* After any change of ready or send_window: has it a turn to come? */
 void mux_queue(struct mux *mux, struct stream *stream);
+void mux_leave(struct mux *mux, struct stream *stream); /* its turn is over */
 struct stream *mux_sender(const struct mux *mux); /* who is next, or NULL */
 
 /* The end of a stream. mux_end: the frames it owes go out, then its slot is

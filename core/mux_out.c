@@ -230,11 +230,8 @@ static void charge(struct mux *mux, struct stream *stream, uint32_t length)
     if (!fresh && mux->turn_left > wire + WIRE_HEADER_SIZE) {
         mux->turn_left -= wire;
     } else if (stream->send_window > 0) {
-        stream_list_remove(&mux->table, fresh ? STREAM_FRESH : STREAM_READY,
-                           stream);
+        mux_leave(mux, stream);
         stream_list_append(&mux->table, STREAM_READY, stream);
-        mux->turn_left = fresh ? mux->turn_left : mux_quantum(mux);
-        mux->turns += !fresh;
     }
     mux_queue(mux, stream); /* no longer, without credit */
 }
