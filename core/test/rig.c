@@ -35,6 +35,22 @@ struct rig rig_of(const char *client, const struct reply *replies, size_t count)
     return rig;
 }
 
+void rig_begin(struct filter *filter)
+{
+    struct filter_config config;
+
+    filter_config_default(&config);
+    filter_init(filter, &config);
+    filter_lend(filter, buffer);
+}
+
+void rig_ask(struct filter *filter)
+{
+    (void)filter_from_client(filter, (const uint8_t *)PING, strlen(PING));
+    filter_engine_opened(filter);
+    filter_sent_to_engine(filter, strlen(PING));
+}
+
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;

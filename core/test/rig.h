@@ -63,6 +63,11 @@ const struct outcome *rig_play(const struct rig *rig);
  * that the outcome is the same. Returns it. */
 const struct outcome *rig_play_cut(const struct rig *rig);
 
+/* A filter with its defaults and a buffer, one at a time. Then its client sends
+ * PING, which goes to an engine. */
+void rig_begin(struct filter *filter);
+void rig_ask(struct filter *filter);
+
 void rig_check_equal(const struct outcome *a, const struct outcome *b);
 void rig_check_client(const struct outcome *out, const char *expected);
 void rig_check_engine(const struct outcome *out, const char *expected);

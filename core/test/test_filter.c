@@ -375,12 +375,9 @@ static void the_clients_end_follows_its_last_request(void **state)
 static void it_is_never_told_before_the_request_is_sent(void **state)
 {
     struct filter filter;
-    struct filter_config config;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
+    rig_begin(&filter);
     assert_int_equal(
         filter_from_client(&filter, (const uint8_t *)PING, strlen(PING)),
         strlen(PING));
@@ -463,12 +460,9 @@ static void an_end_while_an_answer_goes_out_waits_for_it(void **state)
 static void pipelined_requests_wait_where_they_are(void **state)
 {
     struct filter filter;
-    struct filter_config config;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
+    rig_begin(&filter);
     assert_int_equal(filter_from_client(&filter, (const uint8_t *)PING INFO,
                                         strlen(PING INFO)),
                      strlen(PING));

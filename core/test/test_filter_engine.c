@@ -291,12 +291,9 @@ static void an_early_response_is_let_through_and_is_the_last(void **state)
     static const char early[] =
         "HTTP/1.1 431 Too Large\r\nContent-Length: 2\r\n\r\nno";
     struct filter filter;
-    struct filter_config config;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
+    rig_begin(&filter);
     (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
     filter_engine_opened(&filter);
     filter_sent_to_engine(&filter, 5);
@@ -388,12 +385,9 @@ static void an_engine_that_cannot_be_reached_is_502(void **state)
 static void a_problem_is_told_in_ascii(void **state)
 {
     struct filter filter;
-    struct filter_config config;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
+    rig_begin(&filter);
     (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
     filter_engine_unreachable(&filter, " ~\x7f\x1f\x80");
     struct span answer = filter_to_client(&filter);
@@ -427,9 +421,7 @@ static void an_engine_that_does_not_answer_is_504(void **state)
     struct filter filter;
     filter_init(&filter, &rig.config);
     filter_lend(&filter, buffer);
-    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
-    filter_engine_opened(&filter);
-    filter_sent_to_engine(&filter, strlen(PING));
+    rig_ask(&filter);
     filter_engine_timed_out(&filter);
     assert_int_equal(filter_wants(&filter), FILTER_WANTS_ENGINE_CLOSE);
 
@@ -458,16 +450,11 @@ static void
 an_engine_closed_by_the_adapter_in_mid_response_is_a_failure(void **state)
 {
     struct filter filter;
-    struct filter_config config;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
+    rig_begin(&filter);
     assert_null(filter_problem(&filter));
-    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
-    filter_engine_opened(&filter);
-    filter_sent_to_engine(&filter, strlen(PING));
+    rig_ask(&filter);
     (void)filter_from_engine(&filter, (const uint8_t *)OK, strlen(OK) - 1);
     assert_false(filter_holds_buffer(&filter)); /* not for a body */
     filter_engine_closed(&filter);
@@ -481,15 +468,10 @@ static void a_body_until_close_is_not_ended_by_the_adapter(void **state)
 {
     static const char head[] = "HTTP/1.1 200 OK\r\n\r\nhalf";
     struct filter filter;
-    struct filter_config config;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
-    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
-    filter_engine_opened(&filter);
-    filter_sent_to_engine(&filter, strlen(PING));
+    rig_begin(&filter);
+    rig_ask(&filter);
     (void)filter_from_engine(&filter, (const uint8_t *)head, strlen(head));
     filter_engine_closed(&filter);
     assert_int_equal(filter_wants(&filter), FILTER_WANTS_RESET);
@@ -500,15 +482,10 @@ static void
 an_engine_that_ends_behind_our_own_answer_is_no_failure(void **state)
 {
     struct filter filter;
-    struct filter_config config;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
-    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
-    filter_engine_opened(&filter);
-    filter_sent_to_engine(&filter, strlen(PING));
+    rig_begin(&filter);
+    rig_ask(&filter);
     (void)filter_from_engine(&filter, (const uint8_t *)OK, strlen(OK));
     (void)filter_from_client(&filter, (const uint8_t *)HIDDEN, strlen(HIDDEN));
     filter_engine_finished(&filter);
@@ -525,15 +502,10 @@ an_engine_that_ends_behind_our_own_answer_is_no_failure(void **state)
 static void a_response_may_begin_with_one_byte(void **state)
 {
     struct filter filter;
-    struct filter_config config;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
-    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
-    filter_engine_opened(&filter);
-    filter_sent_to_engine(&filter, strlen(PING));
+    rig_begin(&filter);
+    rig_ask(&filter);
     assert_int_equal(filter_from_engine(&filter, (const uint8_t *)OK, 1), 1);
     assert_int_equal(
         filter_from_engine(&filter, (const uint8_t *)OK + 1, strlen(OK) - 1),
@@ -545,16 +517,11 @@ static void a_response_may_begin_with_one_byte(void **state)
 static void a_decision_that_nobody_asked_for_goes_with_its_request(void **state)
 {
     struct filter filter;
-    struct filter_config config;
     struct filter_decision decision;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
-    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
-    filter_engine_opened(&filter);
-    filter_sent_to_engine(&filter, strlen(PING));
+    rig_begin(&filter);
+    rig_ask(&filter);
     (void)filter_from_engine(&filter, (const uint8_t *)OK, strlen(OK));
     (void)filter_from_client(&filter, (const uint8_t *)PING, 1);
     assert_false(filter_next_decision(&filter, &decision));
@@ -563,12 +530,9 @@ static void a_decision_that_nobody_asked_for_goes_with_its_request(void **state)
 static void what_cannot_be_reached_is_named(void **state)
 {
     struct filter filter;
-    struct filter_config config;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
+    rig_begin(&filter);
     (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
     filter_engine_unreachable(&filter, "no such file");
     assert_string_equal(filter_problem(&filter),
@@ -578,15 +542,10 @@ static void what_cannot_be_reached_is_named(void **state)
 static void an_engine_that_comes_behind_a_failure_changes_nothing(void **state)
 {
     struct filter filter;
-    struct filter_config config;
 
     (void)state;
-    filter_config_default(&config);
-    filter_init(&filter, &config);
-    filter_lend(&filter, buffer);
-    (void)filter_from_client(&filter, (const uint8_t *)PING, strlen(PING));
-    filter_engine_opened(&filter);
-    filter_sent_to_engine(&filter, strlen(PING));
+    rig_begin(&filter);
+    rig_ask(&filter);
     (void)filter_from_engine(&filter, (const uint8_t *)OK, strlen(OK) - 1);
     filter_engine_closed(&filter);
     filter_engine_opened(&filter);

@@ -8,15 +8,21 @@
 
 static struct mux_growth growth;
 
-/* A session that has seen one round trip of RTT_MS, and stream 1 accepted. */
-static void begin_with(struct script *s, struct mux_config *config)
+/* A session that has seen one round trip, and stream 1 accepted. */
+static void begin_at(struct script *s, struct mux_config *config,
+                     uint64_t round_trip_ms)
 {
     script_start(s, config);
     script_wait(s, config->ping_interval_ms);
     script_expect(s, WIRE_PING, WIRE_SYN, 0, 1);
-    script_wait(s, RTT_MS);
+    script_wait(s, round_trip_ms);
     script_send(s, WIRE_PING, WIRE_ACK, 0, 1);
     script_accept(s, 1);
+}
+
+static void begin_with(struct script *s, struct mux_config *config)
+{
+    begin_at(s, config, RTT_MS);
 }
 
 static void configure(struct mux_config *config)
@@ -355,12 +361,7 @@ static void a_round_trip_may_be_a_millisecond(void **state)
 
     (void)state;
     configure(&config);
-    script_start(&s, &config);
-    script_wait(&s, 5000);
-    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 1);
-    script_wait(&s, 1);
-    script_send(&s, WIRE_PING, WIRE_ACK, 0, 1);
-    script_accept(&s, 1);
+    begin_at(&s, &config, 1);
     script_wait(&s, 1);
     pass(&s, 1, W0);
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 + W0);
@@ -377,12 +378,7 @@ static void no_round_trip_is_longer_than_ten_seconds(void **state)
     (void)state;
     configure(&config);
     config.ping_interval_ms = 30000;
-    script_start(&s, &config);
-    script_wait(&s, 30000);
-    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 1);
-    script_wait(&s, 20000);
-    script_send(&s, WIRE_PING, WIRE_ACK, 0, 1);
-    script_accept(&s, 1);
+    begin_at(&s, &config, 20000);
     pass(&s, 1, W0 / 2);
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2);
     pass(&s, 1, W0 / 2 - 1);
