@@ -47,11 +47,14 @@ def _late(name, title, bulk, rigs, bulk_job="get"):
                 warm_up=500, figures=("p99 us", "p50 us", "p999 us", "requests/s", "bulk GiB/s"), less_is_better=True)
 
 
+_LINE = ("direct", "ours", "go", "rathole", "bore", "wstunnel", "ssh")  # over a long one
+
+
 def _far(job, round_trip, loss):
     way = "agent → client" if job == "get" else "client → agent"
     return Case("far%d%s-%s" % (round_trip, "-loss" if loss else "", job),
                 "bulk, %s, 1 stream, %d ms of round trip, %g %% lost" % (way, round_trip, loss * 100), job,
-                ("direct", "ours", "go", "rathole", "bore", "wstunnel", "ssh"), measured=3000,
+                _LINE, measured=3000,
                 warm_up=max(1500, 15 * round_trip),
                 figures=("MiB/s",), round_trip=round_trip, loss=loss)
 
@@ -80,10 +83,10 @@ CASES = {case.name: case for case in [
     _late("late16", "latency of 400 small requests a second beside 16 bulk streams to the client", 16, _QUEUES),
     _late("late1-put", "latency of 400 small requests a second beside 1 bulk stream to the agent", 1, _QUEUES, "put"),
     Case("late-line0", "latency of 100 small requests a second, nothing else, 20 ms of round trip, 100 Mbit/s", "ask",
-         ("direct", "ours", "go", "rathole", "bore", "wstunnel", "ssh"), connections=16, rate=100, measured=3000, warm_up=2000,
+         _LINE, connections=16, rate=100, measured=3000, warm_up=2000,
          figures=("p99 us", "p50 us"), less_is_better=True, round_trip=20, line_rate=12_500_000),
     Case("late-line", "latency of 100 small requests a second beside 1 bulk stream to the client, 20 ms of round trip, "
-         "100 Mbit/s", "ask", ("direct", "ours", "go", "rathole", "bore", "wstunnel", "ssh"), connections=16, rate=100, bulk=1,
+         "100 Mbit/s", "ask", _LINE, connections=16, rate=100, bulk=1,
          measured=3000, warm_up=2000, figures=("p99 us", "p50 us", "bulk GiB/s"), less_is_better=True, round_trip=20,
          line_rate=12_500_000),
     *[_far(job, round_trip, loss) for round_trip in (20, 100, 200) for loss in (0, 0.01) for job in ("get", "put")],
