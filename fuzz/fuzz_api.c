@@ -14,10 +14,9 @@
 
 #include "fuzz/folder.h"
 #include "fuzz/harness.h"
-#include "net/log.h"
+#include "fuzz/orthrusd.h"
 #include "net/loop.h"
 #include "server/auth.h"
-#include "server/config.h"
 #include "server/exchange.h"
 #include "server/snippet.h"
 
@@ -47,18 +46,10 @@ static size_t lines(const char *text)
 /* Once a process. */
 static void start(void)
 {
-    static char program[] = "orthrusd";
-    char *arguments[] = {program, NULL};
-    char *none[] = {NULL};
-    char error[CONFIG_ERROR_SIZE];
+    char error[STORE_ERROR_SIZE];
     char folder[FOLDER_SIZE];
-    enum config_action action;
-    struct log_config log;
 
-    log_config_default(&log);
-    log.level = LOG_ERROR;
-    log_open(&log);
-    MUST(config_read(&config, &action, 1, arguments, none, error));
+    orthrusd_settings(&config);
     folder_make(folder);
     store = store_open(folder, error);
     loop = loop_create();
@@ -125,13 +116,6 @@ static struct told ask(const struct api_request *request)
     return told;
 }
 
-static const char *text_of(const json_t *object, const char *field)
-{
-    const char *text = json_string_value(json_object_get(object, field));
-
-    return text ? text : "";
-}
-
 /* How it stands now; NULL: there is none. */
 static json_t *look(bool server, const char *uuid)
 {
@@ -173,7 +157,7 @@ static void must_be_an_agent(const json_t *agent)
 {
     json_int_t port = number_of(agent, "external_proxy_port");
 
-    must_be_a_name(text_of(agent, "name"));
+    must_be_a_name(orthrusd_text(agent, "name"));
     MUST(port == 0 || (port >= 1024 && port <= 65535));
     MUST(json_is_boolean(json_object_get(agent, "write_enabled")));
 }
@@ -181,11 +165,11 @@ static void must_be_an_agent(const json_t *agent)
 static void must_be_a_server(const json_t *server)
 {
     json_int_t port = number_of(server, "port");
-    const char *type = text_of(server, "connection_type");
-    const char *host = text_of(server, "host");
-    const char *agent = text_of(server, "orthrus_agent_uuid");
+    const char *type = orthrusd_text(server, "connection_type");
+    const char *host = orthrusd_text(server, "host");
+    const char *agent = orthrusd_text(server, "orthrus_agent_uuid");
 
-    must_be_a_name(text_of(server, "name"));
+    must_be_a_name(orthrusd_text(server, "name"));
     MUST(port >= 0 && port <= 65535);
     MUST(strcmp(type, "orthrus") == 0 ||
          (strcmp(type, "direct") == 0 && *host && port > 0));
@@ -231,19 +215,17 @@ static void must_be_what_was_said(const json_t *object, struct span body)
 
 static void must_be_an_error(const json_t *json)
 {
-    const char *error = text_of(json, "error");
+    const char *error = orthrusd_text(json, "error");
 
-    MUST(*error || *text_of(json, "reason"));
-    for (; *error; error++) {
-        MUST(*error >= ' ' && *error <= '~');
-    }
+    MUST(*error || *orthrusd_text(json, "reason"));
+    orthrusd_must_be_line(error);
 }
 
 /* A name or a URL adds no line, ends no line. */
 static void must_be_snippets(const json_t *json)
 {
     for (enum snippet_kind kind = 0; kind < SNIPPET_KINDS; kind++) {
-        const char *text = text_of(json, snippet_name(kind));
+        const char *text = orthrusd_text(json, snippet_name(kind));
         MUST(lines(text) == snippet_lines[kind]);
         for (; *text; text++) {
             MUST((*text >= ' ' && *text <= '~') || *text == '\n');
@@ -260,7 +242,7 @@ static void taken(const struct route_row *row, struct told told,
     bool server = strstr(row->path, "remote-servers") != NULL;
     bool wrapped = json_object_get(told.json, "auth_key") != NULL;
     json_t *object = wrapped ? json_object_get(told.json, "agent") : told.json;
-    const char *uuid = text_of(object, "uuid");
+    const char *uuid = orthrusd_text(object, "uuid");
 
     MUST(strlen(uuid) == UUID_TEXT_SIZE - 1);
     (server ? must_be_a_server : must_be_an_agent)(object);
@@ -294,7 +276,7 @@ static void judge(const struct route_row *row,
         must_be_snippets(told.json);
     } else if (before && told.status >= 400) {
         bool server = strstr(row->path, "remote-servers") != NULL;
-        json_t *now = look(server, text_of(before, "uuid"));
+        json_t *now = look(server, orthrusd_text(before, "uuid"));
         MUST(json_equal(now, before));
         json_decref(now);
     }

@@ -16,11 +16,10 @@
 #include "core/http.h"
 #include "fuzz/folder.h"
 #include "fuzz/harness.h"
-#include "net/log.h"
+#include "fuzz/orthrusd.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "server/api.h"
-#include "server/config.h"
 
 #define ANSWER_MAX 65536u
 #define ANSWER_MAX_SMALL 64u
@@ -160,18 +159,8 @@ static struct loop *loop;
 /* Once a process. */
 static void start(void)
 {
-    static char program[] = "orthrusd";
-    char *arguments[] = {program, NULL};
-    char *none[] = {NULL};
-    char error[CONFIG_ERROR_SIZE];
-    enum config_action action;
-    struct log_config log;
-
-    log_config_default(&log);
-    log.level = LOG_ERROR;
-    log_open(&log);
+    orthrusd_settings(&config);
     listen_here();
-    MUST(config_read(&config, &action, 1, arguments, none, error));
     free(config.docker_socket);
     config.docker_socket = strdup(path);
     config.docker_timeout_ms = UINT32_MAX; /* an engine answers or hangs up */
@@ -208,13 +197,6 @@ static void list(struct api_reply *reply, struct input answers)
 
 /* ---- what it told -------------------------------------------------------- */
 
-static const char *text_of(const json_t *object, const char *field)
-{
-    const char *text = json_string_value(json_object_get(object, field));
-
-    return text ? text : "";
-}
-
 static void must_be_names(const json_t *told, const json_t *names)
 {
     size_t at = 0;
@@ -233,7 +215,7 @@ static void must_be_container(const json_t *told, const json_t *container)
 {
     static const char *const same[][2] = {
         {"image", "Image"}, {"state", "State"}, {"status", "Status"}};
-    const char *whole = text_of(container, "Id");
+    const char *whole = orthrusd_text(container, "Id");
     const char *id = json_string_value(json_object_get(told, "id"));
 
     MUST(id && strlen(id) <= ID_LENGTH);
@@ -241,8 +223,8 @@ static void must_be_container(const json_t *told, const json_t *container)
     /* less only where a character does not fit */
     MUST(strlen(id) + 4 > ID_LENGTH || strlen(id) == strlen(whole));
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
-        MUST(strcmp(text_of(told, same[i][0]),
-                    text_of(container, same[i][1])) == 0);
+        MUST(strcmp(orthrusd_text(told, same[i][0]),
+                    orthrusd_text(container, same[i][1])) == 0);
     }
     must_be_names(json_object_get(told, "names"),
                   json_object_get(container, "Names"));
@@ -301,12 +283,10 @@ static void must_be_the_list(const json_t *told)
 
 static void must_be_an_error(const json_t *told)
 {
-    const char *error = text_of(told, "error");
+    const char *error = orthrusd_text(told, "error");
 
     MUST(*error);
-    for (; *error; error++) {
-        MUST(*error >= ' ' && *error <= '~');
-    }
+    orthrusd_must_be_line(error);
 }
 
 static void must_be_sound(const struct api_reply *reply)
