@@ -12,8 +12,6 @@
 #define CONFIG_VARIABLE KNOB_ENVIRONMENT "CONFIG="
 
 enum {
-    /* inih takes at most this much of a line, newline and NUL included */
-    LINE_SIZE = 200,
     SOCKET_PATH_SIZE = sizeof(((struct sockaddr_un *)0)->sun_path)
 };
 
@@ -86,8 +84,8 @@ static char *next_line(char *text, int size, void *stream)
         return NULL;
     }
     if (length + 1 == (size_t)size && text[length - 1] != '\n') {
-        (void)fail(reader, "%s:%d: the line is longer than %d characters",
-                   reader->path, reader->line, LINE_SIZE - 2);
+        (void)fail(reader, "%s:%d: the line is longer than %u characters",
+                   reader->path, reader->line, KNOB_LINE_MAX);
         return NULL;
     }
     return text;

@@ -359,6 +359,27 @@ static const char *check_hosts(const char *text)
                : "is not a list of host names with commas";
 }
 
+/* Whether a line of a configuration file can say it, as --print-config does. */
+static const char *check_line(const struct knob *knob, const char *text)
+{
+    size_t length = strlen(text);
+    if (strlen(knob->name) + strlen(" = ") + length > KNOB_LINE_MAX) {
+        return "is too long for a line of a configuration file";
+    }
+    if (length > 0 && (text[0] == ' ' || text[length - 1] == ' ')) {
+        return "begins or ends with a blank; leave it out";
+    }
+    for (size_t i = 0; i < length; ++i) {
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f) {
+            return "holds a control character; leave it out";
+        }
+        if (text[i] == ';' && (i == 0 || text[i - 1] == ' ')) {
+            return "holds a ';' that begins a comment; leave it out";
+        }
+    }
+    return NULL;
+}
+
 static const char *check_text(enum knob_kind kind, const char *text)
 {
     bool loopback = false;
@@ -381,10 +402,13 @@ static const char *check_text(enum knob_kind kind, const char *text)
     return NULL;
 }
 
-static const char *read_text(enum knob_kind kind, char **value,
+static const char *read_text(const struct knob *knob, char **value,
                              const char *text)
 {
-    const char *wrong = check_text(kind, text);
+    const char *wrong = check_line(knob, text);
+    if (wrong == NULL) {
+        wrong = check_text(knob->kind, text);
+    }
     char *copy = wrong == NULL ? strdup(text) : NULL;
     if (copy != NULL) {
         free(*value);
@@ -419,7 +443,7 @@ bool knob_read(const struct knob *knob, struct config *config, const char *text,
     case KNOB_PATH:
     case KNOB_URL:
     case KNOB_HOSTS:
-        problem = read_text(knob->kind, field, text);
+        problem = read_text(knob, field, text);
         break;
     }
     if (problem != NULL && problem != wrong) {

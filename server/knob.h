@@ -2,7 +2,7 @@
  *
  * The table is all there is to say about a setting: files, environment, flags,
  * --print-config and --help are derived from it. A knob without a range takes
- * text; its kind says which text.
+ * text; its kind says which text, and it always fits into a line of a file.
  */
 #ifndef SERVER_KNOB_H
 #define SERVER_KNOB_H
@@ -40,6 +40,8 @@ struct knob {
 
 #define KNOB_MAX 64u /* room for an array of one element a knob */
 #define KNOB_TEXT_SIZE 64u
+/* Characters of a file's line; inih's INI_MAX_LINE less newline and NUL. */
+#define KNOB_LINE_MAX 198u
 
 size_t knob_count(void);
 const struct knob *knob_at(size_t index);

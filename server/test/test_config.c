@@ -260,6 +260,37 @@ static void what_is_printed_can_be_read_back(void **state)
     config_free(&config);
 }
 
+/* What could not be read back is not taken in the first place. */
+static void a_text_that_no_line_can_say_is_refused(void **state)
+{
+    (void)state;
+    char longest[KNOB_LINE_MAX + 2];
+    size_t room = KNOB_LINE_MAX - strlen("data-dir = ");
+    char *value = longest + snprintf(longest, sizeof(longest), "--data-dir=");
+    memset(value, 'a', room + 1);
+    value[room + 1] = '\0';
+    REFUSES(GIVEN(.flags = {longest}), "too long for a line");
+    value[room] = '\0';
+    assert_true(run(GIVEN(.flags = {longest})));
+    char *once = printed(&config);
+    config_free(&config);
+    assert_true(run(&(struct given){.file = once}));
+    assert_string_equal(config.data_dir, value);
+    config_free(&config);
+    free(once);
+
+    REFUSES(GIVEN(.file = "[server]\ndata-dir=;\n"), ":2: data-dir: ';'",
+            "begins a comment");
+    REFUSES(GIVEN(.flags = {"--data-dir=/a ;b"}), "begins a comment");
+    REFUSES(GIVEN(.environment = {"ORTHRUSD_DATA_DIR=/a\tb"}),
+            "control character");
+    REFUSES(GIVEN(.flags = {"--tls-cert=/a\x7f"}), "control character");
+    REFUSES(GIVEN(.flags = {"--data-dir= /a"}), "a blank");
+    REFUSES(GIVEN(.flags = {"--allowed-hosts=a, "}), "a blank");
+    assert_true(run(GIVEN(.flags = {"--data-dir=/a;b c"})));
+    config_free(&config);
+}
+
 static void help_names_every_knob_once(void **state)
 {
     (void)state;
@@ -495,6 +526,7 @@ static const struct CMUnitTest tests[] = {
     REQ("U-01", flag_goes_before_variable_before_file_before_default),
     REQ("U-01,L-02", defaults_are_those_documented),
     REQ("U-01,X31", what_is_printed_can_be_read_back),
+    REQ("U-01,X31", a_text_that_no_line_can_say_is_refused),
     REQ("U-01", help_names_every_knob_once),
     REQ("U-01,L-02", each_range_holds_at_its_ends),
     REQ("X31", unknown_names_are_refused_with_the_nearest),
