@@ -18,8 +18,10 @@
 /* One for all connections, more than a record. */
 #define SERVICE_BUFFER 32768u
 #define IDLE_TIMEOUT_S 30 /* between two requests */
-/* Held at once, beside those that have shown no key yet: on their way out. */
-#define LEAVING_MAX 1024u
+/* Held at once, beside those that have shown no key yet: on their way out, or
+ * waiting for the API. */
+#define SHOWN_MAX 256u
+#define OWN_PLACES 2u /* the library's way to wake itself, and our loop */
 
 /* ---- the library's callbacks --------------------------------------------- */
 
@@ -155,10 +157,11 @@ static bool create_context(struct web *web)
                    (tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0);
     info.pt_serv_buf_size = SERVICE_BUFFER;
     info.max_http_header_data2 = (unsigned)config->head_max;
-    info.max_http_header_pool2 = (unsigned)config->preauth_max + 256;
-    /* Without a limit each connect makes the library look through as many
-     * places as this process may have descriptors. */
-    info.fd_limit_per_thread = (unsigned)config->preauth_max + LEAVING_MAX;
+    info.max_http_header_pool2 = (unsigned)config->preauth_max + SHOWN_MAX;
+    /* Each connect makes the library look through all of these places, four
+     * times; without a limit, through as many as there may be descriptors. */
+    info.fd_limit_per_thread =
+        (unsigned)config->preauth_max + SHOWN_MAX + OWN_PLACES;
     web->context = lws_create_context(&info);
     if (web->context == NULL) {
         return false;

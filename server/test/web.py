@@ -335,6 +335,29 @@ def a_head_that_is_not_complete_in_time_is_cut_off(program):
 
 
 @test("X14")
+def so_many_have_shown_a_token_and_the_next_waits_for_its_turn(program):
+    server = Server(program, "--preauth-max", "8")
+    head = (
+        f"POST /api/v1/orthrus/agents HTTP/1.1\r\nHost: {server.host}\r\n"
+        f"Authorization: Bearer {server.token}\r\n"
+        "Content-Length: 12\r\nExpect: 100-continue\r\n\r\n"
+    )
+    held = []
+    for _ in range(8 + 256):
+        held.append(server.open())
+        held[-1].sendall(head.encode())
+        assert receive(held[-1], 25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    with server.open() as late:
+        late.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for sock in held:
+            sock.sendall(b'{"name":"a"}')
+            assert receive(sock, 12) == b"HTTP/1.1 201"
+            sock.close()
+        assert receive(late, 12) == b"HTTP/1.1 200"
+    assert server.stop() == 0
+
+
+@test("X14")
 def connections_that_say_nothing_do_not_keep_agents_out(program):
     server = Server(program)
     uuid, key = server.add_agent("x-14")
