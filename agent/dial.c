@@ -228,6 +228,7 @@ static enum progress begin_connect(struct dial *dial)
         return connect_failed(dial, errno);
     }
     socket_no_delay(dial->fd);
+    socket_no_pacing(dial->fd, &address->storage);
     if (turns > 1) {
         loop_timer_set(dial->loop, &dial->turn, now_ms + left_ms / turns);
     }

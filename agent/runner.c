@@ -17,6 +17,7 @@
 #include "agent/resolve.h"
 #include "agent/tunnel.h"
 #include "net/log.h"
+#include "net/map.h"
 #include "net/sys.h"
 
 #define REFRESH_MS 1000u /* at most one status file a second for streams */
@@ -299,6 +300,7 @@ static bool set_up(struct runner *runner)
     const struct config *config = runner->config;
     struct transport_config transport;
 
+    map_refuse_huge_pages();
     transport_config_default(&transport);
     runner->loop = loop_create();
     if (runner->loop == NULL || !watch_signals(runner)) {

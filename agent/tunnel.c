@@ -144,6 +144,7 @@ tunnel_open(struct transport_pool *transports, struct relay_pool *relays,
     tunnel->ended = ended;
     tunnel->user = user;
     tunnel->opened_ms = now_ms;
+    transport_prepare(transports, result->fd);
     if (!configure(tunnel, &link, config) || !map_link(tunnel, &link, now_ms) ||
         !transport_open(&tunnel->transport, transports, result->fd, result->ssl,
                         WS_CLIENT, tunnel->link, result->early, &transport_ops,

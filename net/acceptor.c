@@ -81,11 +81,13 @@ static void accept_some(void *user, uint32_t events)
 
     (void)events;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        int fd = sys_accept4(acceptor->watch.fd, NULL, NULL,
-                             SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage peer = {0};
+        socklen_t length = sizeof peer;
+        int fd = sys_accept4(acceptor->watch.fd, (struct sockaddr *)&peer,
+                             &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             shared.counters.accepted++;
-            acceptor->accepted(acceptor->user, fd);
+            acceptor->accepted(acceptor->user, fd, &peer);
             if (!acceptor->watch.watched) {
                 return;
             }
@@ -100,7 +102,9 @@ static void accept_some(void *user, uint32_t events)
 }
 
 bool acceptor_open(struct acceptor *acceptor, struct loop *loop, int fd,
-                   void (*accepted)(void *user, int fd), void *user)
+                   void (*accepted)(void *user, int fd,
+                                    const struct sockaddr_storage *peer),
+                   void *user)
 {
     *acceptor = (struct acceptor){
         .loop = loop,

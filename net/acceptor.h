@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "net/loop.h"
 
@@ -17,7 +18,7 @@ struct acceptor { /* fields belong to acceptor.c */
     struct loop *loop;
     struct loop_watch watch;
     struct loop_timer rest;
-    void (*accepted)(void *user, int fd);
+    void (*accepted)(void *user, int fd, const struct sockaddr_storage *peer);
     void *user;
 };
 
@@ -27,11 +28,13 @@ struct acceptor_counters { /* of the process; only grow */
 };
 
 /* Takes fd, a listening non-blocking socket (socket_listen_loopback()). Each
- * connection is handed to accepted(): non-blocking, close-on-exec, yours. It
- * may call acceptor_close(), but must not free acceptor before it returns.
- * False (errno): fd is still yours. */
+ * connection is handed to accepted(), with its peer's address: non-blocking,
+ * close-on-exec, yours. It may call acceptor_close(), but must not free
+ * acceptor before it returns. False (errno): fd is still yours. */
 bool acceptor_open(struct acceptor *acceptor, struct loop *loop, int fd,
-                   void (*accepted)(void *user, int fd), void *user);
+                   void (*accepted)(void *user, int fd,
+                                    const struct sockaddr_storage *peer),
+                   void *user);
 
 /* The socket is closed when this returns: a new dial is refused (AC-05).
  * Harmless when closed; acceptor zeroed counts as closed. */

@@ -1,19 +1,20 @@
 #include "net/map.h"
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "net/sys.h"
+
+void map_refuse_huge_pages(void)
+{
+    (void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+}
 
 void *map_create(size_t size)
 {
     void *memory = sys_mmap(NULL, size, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-        return NULL;
-    }
-    /* A kernel without huge pages refuses the advice: nothing to refuse. */
-    (void)sys_madvise(memory, size, MADV_NOHUGEPAGE);
-    return memory;
+    return memory == MAP_FAILED ? NULL : memory;
 }
 
 void map_destroy(void *memory, size_t size)

@@ -123,13 +123,9 @@ void socket_no_delay(int fd)
     (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-void socket_no_pacing(int fd)
+void socket_no_pacing(int fd, const struct sockaddr_storage *peer)
 {
-    struct sockaddr_storage peer;
-    socklen_t length = sizeof peer;
-
-    if (sys_getpeername(fd, (struct sockaddr *)&peer, &length) == 0 &&
-        is_loopback(&peer)) {
+    if (is_loopback(peer)) {
         do_not_pace(fd);
     }
 }

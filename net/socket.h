@@ -36,7 +36,7 @@ void socket_reset(int fd);
 void socket_no_delay(int fd);
 /* To a peer on this host nothing is paced, whatever congestion control the host
  * has for networks. Harmless on any other socket. */
-void socket_no_pacing(int fd);
+void socket_no_pacing(int fd, const struct sockaddr_storage *peer);
 /* Idle 60 s, then 3 probes 10 s apart (T18). */
 void socket_keep_alive(int fd);
 

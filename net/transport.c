@@ -798,14 +798,18 @@ static bool adopt_tls(SSL *ssl, int fd)
     return true;
 }
 
-/* Refused by a unix socket, where none of it matters. */
-static void set_options(int fd, const struct transport_config *config)
+static void set_user_timeout(int fd, const struct transport_config *config)
 {
-    socket_no_delay(fd);
-    socket_no_pacing(fd);
     (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
                          &config->user_timeout_ms,
                          sizeof config->user_timeout_ms);
+}
+
+void transport_prepare(const struct transport_pool *pool, int fd)
+{
+    const struct transport_config *config = transport_pool_config(pool);
+
+    socket_no_delay(fd);
     if (config->notsent_lowat > 0) {
         (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
                              &config->notsent_lowat,
@@ -831,7 +835,7 @@ bool transport_open(struct transport *transport, struct transport_pool *pool,
         .moves = ssl == NULL && role == WS_SERVER &&
                  transport_pool_config(pool)->move_min > 0,
         .phase = OPEN,
-        .readable = true,
+        .readable = ssl != NULL, /* it may hold bytes; else epoll tells */
         .writable = true,
     };
     ws_init(&transport->ws, role);
@@ -851,7 +855,7 @@ bool transport_open(struct transport *transport, struct transport_pool *pool,
         return false;
     }
     transport->ssl = ssl;
-    set_options(fd, transport_pool_config(pool));
+    set_user_timeout(fd, transport_pool_config(pool));
     transport_wake(transport);
     return true;
 }

@@ -86,6 +86,11 @@ struct transport { /* fields belong to transport.c, but user */
     bool in_burst;
 };
 
+/* What every transport wants of its socket (TCP_NODELAY, little unsent in the
+ * kernel): before transport_open(), or once for the listener, from which it is
+ * inherited. Harmless on a unix socket. */
+void transport_prepare(const struct transport_pool *pool, int fd);
+
 /* Start. Takes fd and ssl (handshake done; NULL: plain; SSL_free()d with the
  * transport; modes and descriptor are set here). early: bytes of the WebSocket
  * that the HTTP library had already read and decrypted; they are copied. role:

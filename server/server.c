@@ -11,6 +11,7 @@
 
 #include "net/log.h"
 #include "net/loop.h"
+#include "net/map.h"
 #include "net/sys.h"
 #include "server/api.h"
 #include "server/auth.h"
@@ -325,6 +326,7 @@ enum server_exit server_run(const struct config *config)
                             .signals = {.fd = -1}};
     bool started;
 
+    map_refuse_huge_pages();
     open_log(config);
     raise_descriptors(config);
     started =

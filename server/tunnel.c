@@ -178,7 +178,7 @@ static void refuse(struct session *session, int fd, enum status status)
     refusal_send(&session->tunnel->refusals, fd, message);
 }
 
-static void on_accepted(void *user, int fd)
+static void on_accepted(void *user, int fd, const struct sockaddr_storage *peer)
 {
     struct session *session = user;
     struct tunnel *tunnel = session->tunnel;
@@ -187,6 +187,7 @@ static void on_accepted(void *user, int fd)
     enum status status;
     uint32_t id;
 
+    (void)peer; /* somebody on this host */
     if (!may_open(session, now_ms)) {
         refuse(session, fd, STATUS_TOO_MANY_UNACKED);
         return;
@@ -528,6 +529,11 @@ bool tunnel_disconnect(struct tunnel *tunnel,
     agent_close(agent, status);
     settle(agent_user(agent));
     return true;
+}
+
+void tunnel_prepare(const struct tunnel *tunnel, int fd)
+{
+    transport_prepare(tunnel->transports, fd);
 }
 
 uint64_t tunnel_disconnects(const struct tunnel *tunnel)

@@ -63,6 +63,10 @@ struct tunnel_arrival {
 enum status tunnel_admit(struct tunnel *tunnel,
                          const struct tunnel_arrival *arrival);
 
+/* What a tunnel wants of its socket: for the listener from which sockets
+ * inherit it. */
+void tunnel_prepare(const struct tunnel *tunnel, int fd);
+
 /* No new agents, no new connections; sessions end as their connections do, or
  * after the configured drain time (L-06). drained() is called once, from the
  * loop, when no session is left; the tunnel may be destroyed in it. */

@@ -174,9 +174,9 @@ static bool enter(struct visit *visit)
     return entered;
 }
 
-void visit_open(struct web *web, int fd, bool is_admin)
+void visit_open(struct web *web, int fd, const struct sockaddr_storage *peer,
+                bool is_admin)
 {
-    socklen_t length = sizeof(struct sockaddr_storage);
     struct visit *visit = visit_new(web, is_admin);
     lws_adopt_desc_t adoption = {.vh = web->vhost,
                                  .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
@@ -188,17 +188,15 @@ void visit_open(struct web *web, int fd, bool is_admin)
         socket_reset(fd);
         return;
     }
-    (void)sys_getpeername(fd, (struct sockaddr *)&visit->peer, &length);
-    name_remote(visit, &visit->peer);
-    visit->is_shared = is_shared(web, &visit->peer);
+    visit->peer = *peer;
+    name_remote(visit, peer);
+    visit->is_shared = is_shared(web, peer);
     if (!enter(visit)) {
         forget(visit);
         socket_reset(fd);
         return;
     }
-    if (!is_admin) {
-        socket_no_delay(fd);
-    }
+    socket_no_pacing(fd, peer);
     if (visit->is_tls) {
         adoption.type |= LWS_ADOPT_ALLOW_SSL;
     }

@@ -96,7 +96,8 @@ struct visit {
 };
 
 /* A connection was accepted; fd is the library's when this returns. */
-void visit_open(struct web *web, int fd, bool is_admin);
+void visit_open(struct web *web, int fd, const struct sockaddr_storage *peer,
+                bool is_admin);
 
 /* The library has destroyed the connection. */
 void visit_destroyed(struct visit *visit);

@@ -108,14 +108,16 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason,
 
 /* ---- accepting ----------------------------------------------------------- */
 
-static void accepted_main(void *user, int fd)
+static void accepted_main(void *user, int fd,
+                          const struct sockaddr_storage *peer)
 {
-    visit_open(user, fd, false);
+    visit_open(user, fd, peer, false);
 }
 
-static void accepted_admin(void *user, int fd)
+static void accepted_admin(void *user, int fd,
+                           const struct sockaddr_storage *peer)
 {
-    visit_open(user, fd, true);
+    visit_open(user, fd, peer, true);
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -197,6 +199,7 @@ struct web *web_open(const struct web_parts *parts, char error[WEB_ERROR_SIZE])
                  (size_t)parts->config->preauth_per_address);
     logging = web;
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
+    tunnel_prepare(parts->tunnel, parts->main_fd);
     nested.filefd = sys_fcntl(loop_fd(parts->loop), F_DUPFD_CLOEXEC, 0);
     if (!create_context(web) ||
         lws_adopt_descriptor_vhost(web->vhost, LWS_ADOPT_RAW_FILE_DESC, nested,

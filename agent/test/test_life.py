@@ -241,6 +241,13 @@ def a_hundred_sessions_leave_no_descriptor_and_no_memory(world):
     assert world.sanitized or agent.memory() - memory < 4 << 20
 
 
+@test("P-05")
+def no_mapping_costs_a_huge_page(world):
+    _, agent, _ = world.connected()
+    with open("/proc/%d/status" % agent.process.pid, encoding="ascii") as file:
+        assert "THP_enabled:\t0\n" in file.read()
+
+
 # ---- TLS and proxies ------------------------------------------------------------------------------------------------
 
 

@@ -69,8 +69,8 @@ _CORES = ("what is saturated is not the link but two processors, which five prog
 _WAKES = ("the Go agent is the slow one here. orthrusd has dealt with each 16 KiB that it writes before the next come, and goes to "
           "sleep 22,000 times a second; waking up and the segments in between are half of its CPU (perf). To let bytes gather "
           "would cost less, and make what is small wait.")
-_CONNECT = ("the Go reference checks no key. What is left is the kernel's for two sockets and a listener, two thirds; libwebsockets "
-            "has an eighth and the look-up of the key in SQLite a tenth (perf).")
+_CONNECT = ("the Go reference checks no key. What is left is the kernel's for two sockets and a listener, three fifths; libwebsockets "
+            "has an eighth and the look-up of the key in SQLite another (perf).")
 _COPY = "the copy alone, without any multiplexer, would have {floor} in the same runs; orthrusd does without it."
 
 

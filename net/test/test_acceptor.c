@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,14 +22,16 @@ struct server {
     struct acceptor acceptor;
     uint16_t port;
     int accepted, last;
+    struct sockaddr_storage peer;
     bool closes;
 };
 
-static void on_accepted(void *user, int fd)
+static void on_accepted(void *user, int fd, const struct sockaddr_storage *peer)
 {
     struct server *server = user;
     server->accepted++;
     server->last = fd;
+    server->peer = *peer;
     if (server->closes) {
         acceptor_close(&server->acceptor);
     }
@@ -83,6 +86,8 @@ static void connections_are_handed_over_ready_for_use(void **state)
 {
     struct server server;
     int before = open_descriptors();
+    struct sockaddr_in name = {0};
+    socklen_t length = sizeof name;
     int client;
     (void)state;
 
@@ -92,6 +97,9 @@ static void connections_are_handed_over_ready_for_use(void **state)
     assert_int_equal(server.accepted, 1);
     assert_true(fcntl(server.last, F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(server.last, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(getsockname(client, (struct sockaddr *)&name, &length), 0);
+    assert_int_equal(server.peer.ss_family, AF_INET);
+    assert_memory_equal(&server.peer, &name, sizeof name);
 
     close(client);
     close(server.last);
@@ -112,21 +120,20 @@ static bool is_paced(int fd)
 static void within_this_host_nothing_is_paced(void **state)
 {
     struct server server;
-    int pair[2];
+    struct socket_address far;
     int client;
     (void)state;
 
     start(&server);
     client = dial(&server);
     loop_run_once(server.loop, 1000);
+    errno = 0;
     assert_false(is_paced(server.last));
-    socket_no_pacing(client);
+    socket_no_pacing(client, &server.peer); /* it has this address, too */
     assert_false(is_paced(client));
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    socket_no_pacing(pair[0]); /* harmless */
-    close(pair[0]);
-    close(pair[1]);
+    assert_true(socket_address_inet(&far, "192.0.2.1", 80));
+    socket_no_pacing(-1, &far.storage);
+    assert_int_not_equal(errno, EBADF);
     close(client);
     close(server.last);
     stop(&server);
@@ -293,6 +300,14 @@ static void a_mapping_is_zero_and_costs_what_is_touched(void **state)
     assert_null(map_create(SIZE_MAX / 2));
 }
 
+static void the_first_touch_of_a_mapping_costs_no_huge_page(void **state)
+{
+    (void)state;
+
+    map_refuse_huge_pages();
+    assert_int_equal(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1);
+}
+
 static const struct CMUnitTest tests[] = {
     REQ("AC-06", connections_are_handed_over_ready_for_use),
     REQ("P-01", within_this_host_nothing_is_paced),
@@ -302,5 +317,6 @@ static const struct CMUnitTest tests[] = {
     REQ("X14", a_flood_is_taken_in_portions),
     REQ("T34", addresses_are_checked),
     REQ("P-05", a_mapping_is_zero_and_costs_what_is_touched),
+    REQ("P-05", the_first_touch_of_a_mapping_costs_no_huge_page),
 };
 RUN(tests)

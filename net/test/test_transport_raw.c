@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 
 #include "core/wire.h"
 #include "net/socket.h"
+#include "net/sys.h"
 #include "net/test/tls.h"
 
 static const struct world_options plain = {.tls = false};
@@ -533,6 +536,64 @@ static void bytes_that_tls_holds_are_not_lost(void **state)
     world_stop(world);
 }
 
+/* A storm of agents: each call a connect counts. */
+static void what_has_said_nothing_is_not_read(void **state)
+{
+    struct world *world;
+    unsigned calls;
+    int raw;
+    (void)state;
+
+    calls = sys_fault_calls(SYS_CALL_recv);
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    for (int i = 0; i < 10; i++) {
+        world_turn(world);
+    }
+    assert_int_equal(sys_fault_calls(SYS_CALL_recv), calls);
+    close(raw);
+    world_stop(world);
+}
+
+static int option_of(int fd, int option)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, option, &value, &length), 0);
+    return value;
+}
+
+static void what_a_transport_wants_of_its_socket_is_inherited(void **state)
+{
+    struct world *world;
+    struct sockaddr_in name = {.sin_family = AF_INET,
+                               .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof name;
+    int raw, listener, client, fd;
+    (void)state;
+
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(listen(listener, 1), 0);
+    transport_prepare(world->pool, listener);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&name, &length),
+                     0);
+    assert_int_equal(connect(client, (struct sockaddr *)&name, sizeof name), 0);
+    fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    assert_int_equal(option_of(fd, TCP_NODELAY), 1);
+    assert_int_equal(option_of(fd, TCP_NOTSENT_LOWAT), 131072);
+    assert_int_equal(option_of(fd, TCP_USER_TIMEOUT), 0);
+    assert_int_equal(option_of(world->server.transport.fd, TCP_USER_TIMEOUT),
+                     20000);
+    close(fd);
+    close(client);
+    close(listener);
+    close(raw);
+    world_stop(world);
+}
+
 static const struct CMUnitTest tests[] = {
     REQ("L-05,X18", a_slow_link_stops_the_clients),
     REQ("P-04,Y-05", a_slow_link_gets_small_messages),
@@ -548,5 +609,7 @@ static const struct CMUnitTest tests[] = {
     REQ("L-01,AC-14", a_silent_peer_is_found_by_our_ping),
     REQ("L-01", what_came_while_nobody_ran_is_a_sign_of_life),
     REQ("L-07", bytes_that_tls_holds_are_not_lost),
+    REQ("P-07", what_has_said_nothing_is_not_read),
+    REQ("P-07,T18", what_a_transport_wants_of_its_socket_is_inherited),
 };
 RUN(tests)

@@ -48,12 +48,13 @@ static void on_bridge_ended(struct bridge *bridge, enum status status)
     free(bridge);
 }
 
-static void on_accepted(void *user, int fd)
+static void on_accepted(void *user, int fd, const struct sockaddr_storage *peer)
 {
     struct end *end = user;
     struct bridge *bridge = calloc(1, sizeof *bridge);
     uint32_t id;
 
+    (void)peer;
     if (link_open(end->link, loop_now_ms(end->loop), &bridge->conn, &id) !=
             STATUS_OK ||
         !bridge_open(bridge, &end->transport, id, fd, on_bridge_ended)) {
@@ -131,6 +132,7 @@ static void run_end(enum mux_role role, int ws_fd, int listener,
     end->link =
         link_init(map_create(size), size, &link_config, loop_now_ms(end->loop));
     socket_address_inet(&end->engine, "127.0.0.1", engine_port);
+    transport_prepare(end->pool, ws_fd);
     if (!transport_open(&end->transport, end->pool, ws_fd, ssl,
                         role == MUX_SERVER ? WS_SERVER : WS_CLIENT, end->link,
                         (struct span){0}, &ops, end)) {

@@ -115,6 +115,7 @@ static void start_side(struct world *world, struct side *side,
     side->link =
         link_init(memory, side->link_size, &config, loop_now_ms(world->loop));
     unblock(fd);
+    transport_prepare(world->pool, fd);
     assert_true(transport_open(&side->transport, world->pool, fd, ssl,
                                role == MUX_SERVER ? WS_SERVER : WS_CLIENT,
                                side->link, early, &side->ops, side));

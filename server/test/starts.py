@@ -110,6 +110,14 @@ def the_first_start_makes_a_private_data_directory(program):
     assert server.stop() == 0
 
 
+@test("P-05")
+def no_agent_costs_a_huge_page(program):
+    server = Server(program)
+    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as file:
+        assert "THP_enabled:\t0\n" in file.read()
+    assert server.stop() == 0
+
+
 @test("P9,H-03")
 def after_kill_9_nobody_is_online(program):
     server = Server(program)
