@@ -11,9 +11,7 @@
 
 #define CONFIG_VARIABLE KNOB_ENVIRONMENT "CONFIG="
 
-enum {
-    SOCKET_PATH_SIZE = sizeof(((struct sockaddr_un *)0)->sun_path)
-};
+enum { SOCKET_PATH_SIZE = sizeof(((struct sockaddr_un *)0)->sun_path) };
 
 enum source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLAG };
 
