@@ -61,8 +61,8 @@ def _far(job, round_trip, loss):
 
 _ALL = ORTHRUS + RELAYS + CHAINS + RIVALS
 _NO_FORKS = [name for name in _ALL if name != "socat"]  # a process for each connection cannot be accounted
-_TLS = ["ours-tls", "go-tls", "haproxy2-tls", "wstunnel-tls", "chisel", "frp", "ssh"]
-_QUEUES = ["ours", "go", "haproxy2", *RIVALS]
+_TLS = ["ours-tls", "goagent-tls", "go-tls", "haproxy2-tls", "wstunnel-tls", "chisel", "frp", "ssh"]
+_QUEUES = ["ours", "goagent", "go", "haproxy2", *RIVALS]
 
 CASES = {case.name: case for case in [
     _bulk("get1", "bulk, agent → client, 1 stream", "get", 1, ["direct", *_ALL]),

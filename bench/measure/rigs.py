@@ -383,6 +383,7 @@ RIGS = {
     "go": tunnel("go", "raw-agent"),
     "readonly": tunnel("ours", "ours", policy="read-only"),
     "ours-tls": tunnel("ours", "ours", tls=True),
+    "goagent-tls": tunnel("ours", "raw-agent", tls=True),
     "go-tls": tunnel("go", "raw-agent", tls=True),
     "haproxy": relay(haproxy),
     "haproxy2": relay(haproxy, hops=2),
@@ -404,7 +405,8 @@ RIGS = {
 TITLES = {
     "direct": "no relay", "ours": "Orthrus", "goagent": "orthrusd + Go agent", "goserver": "Go server + orthrus-agent",
     "go": "Go server + Go agent", "readonly": "Orthrus, read-only policy", "ours-tls": "Orthrus, TLS",
-    "go-tls": "Go server + Go agent, TLS", "haproxy": "HAProxy", "haproxy2": "2 × HAProxy", "haproxy2-tls": "2 × HAProxy, TLS between", "nginx": "nginx",
+    "goagent-tls": "orthrusd + Go agent, TLS", "go-tls": "Go server + Go agent, TLS",
+    "haproxy": "HAProxy", "haproxy2": "2 × HAProxy", "haproxy2-tls": "2 × HAProxy, TLS between", "nginx": "nginx",
     "nginx2": "2 × nginx", "socat": "socat", "relay": "bare recv/send relay", "splice": "bare splice relay",
     "rathole": "rathole", "bore": "bore", "wstunnel": "wstunnel", "wstunnel-tls": "wstunnel, TLS", "chisel": "chisel (SSH)",
     "frp": "frp (TLS)", "ssh": "ssh -R",
