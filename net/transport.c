@@ -52,6 +52,7 @@ void transport_config_default(struct transport_config *config)
         .message_ms = 10,
         .burst_max = 524288,
         .move_min = 49152,
+        .gather_mark = 98304,
         .notsent_lowat = 131072,
         .user_timeout_ms = 20000,
         .linger_ms = 1000,
@@ -86,6 +87,7 @@ static void hang_up(struct transport *transport, bool reset)
     transport->readable = transport->writable = false;
     link_fail(transport->link, STATUS_TRANSPORT_LOST);
     loop_remove(transport_pool_loop(transport->pool), &transport->watch);
+    gather_stop(&transport->gather);
     SSL_free(transport->ssl);
     transport->ssl = NULL;
     if (reset) {
@@ -400,14 +402,17 @@ static void receive(struct transport *transport)
     }
     length = receive_bytes(transport, transport_pool_input(pool),
                            transport_pool_config(pool)->receive_max);
+    /* Less than asked for is all there was; an end of file or an error that
+     * comes later makes an event of its own. */
+    if (length > 0 && transport->ssl == NULL &&
+        length < transport_pool_config(pool)->receive_max &&
+        !transport->hung_up) {
+        transport->readable = false;
+    }
+    if (!transport->readable) {
+        gather_took(&transport->gather, length);
+    }
     if (length > 0) {
-        /* Less than asked for is all there was; an end of file or an error
-         * that comes later makes an event of its own. */
-        if (transport->ssl == NULL &&
-            length < transport_pool_config(pool)->receive_max &&
-            !transport->hung_up) {
-            transport->readable = false;
-        }
         take_bytes(transport, transport_pool_input(pool), length);
     }
 }
@@ -448,6 +453,7 @@ static size_t read_conn(struct transport *transport,
 
     if (length > 0) {
         size = link_emit_data(transport->link, read->conn, frame, length);
+        gather_pause(&transport->gather);
     }
     conn->is_bulk = conn->ops->move != NULL && transport->moves &&
                     result == CONN_MORE && length >= move_min;
@@ -504,6 +510,7 @@ static size_t move_next(struct transport *transport,
     if (length > 0) {
         buffer->piped = length;
         (void)link_emit_data(transport->link, read.conn, payload, length);
+        gather_pause(&transport->gather);
     }
     conn->is_bulk = length >= transport_pool_config(pool)->move_min;
     tell_link(transport->link, read.conn, result);
@@ -776,6 +783,14 @@ static void on_timer(void *user)
     transport_wake(user);
 }
 
+static void on_gathered(void *user)
+{
+    struct transport *transport = user;
+
+    transport->readable = true;
+    transport_wake(transport);
+}
+
 /* ---- opening ------------------------------------------------------------- */
 
 static bool adopt_tls(SSL *ssl, int fd)
@@ -839,6 +854,9 @@ bool transport_open(struct transport *transport, struct transport_pool *pool,
         .writable = true,
     };
     ws_init(&transport->ws, role);
+    gather_init(&transport->gather, transport_pool_loop(pool), fd,
+                transport_pool_config(pool)->gather_mark, on_gathered,
+                transport);
     if (early.length > 0) {
         struct transport_buffer *buffer = malloc(sizeof *buffer + early.length);
         if (buffer == NULL) {

@@ -31,6 +31,7 @@
 #include "core/link.h"
 #include "core/ws.h"
 #include "net/conn.h"
+#include "net/gather.h"
 #include "net/loop.h"
 #include "net/spill.h"
 #include "net/transport_pool.h"
@@ -66,6 +67,7 @@ struct transport { /* fields belong to transport.c, but user */
     struct loop_watch watch;
     struct loop_timer timer; /* the link's deadline, or the linger's end */
     struct loop_task burst;  /* there is something to do */
+    struct gather gather;    /* of what comes in */
     struct transport_buffer *early;   /* input that came before us, or NULL */
     struct transport_buffer *pending; /* output the kernel did not take, or
                                          NULL */

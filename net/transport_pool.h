@@ -29,6 +29,8 @@ struct transport_config {
     size_t move_min;          /* sockets that have this much to read at once are
                                  moved through a pipe, without a copy (plain
                                  WebSocket, server); 0: never; 49152 */
+    size_t gather_mark;       /* bytes that small pieces gather to before they
+                                 are read (net/gather.h); 0: never; 98304 */
     int notsent_lowat;        /* TCP_NOTSENT_LOWAT, bytes; 0: unset; 131072 */
     unsigned user_timeout_ms; /* TCP_USER_TIMEOUT; default 20000 (OP P10) */
     uint64_t linger_ms;       /* for what a close owes; default 1000 */

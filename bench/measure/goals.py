@@ -66,9 +66,8 @@ class Growth:
 _FLOOR = "a splice relay without frames, which only moves pages, would have {floor} in the same runs."
 _CORES = ("what is saturated is not the link but two processors, which five programs share; the tail is the scheduler's slices, "
           "for Go as for Orthrus. What a saturated line does is `late-line`.")
-_WAKES = ("the Go agent is the slow one here. orthrusd has dealt with each 16 KiB that it writes before the next come, and goes to "
-          "sleep 22,000 times a second; waking up and the segments in between are half of its CPU (perf). To let bytes gather "
-          "would cost less, and make what is small wait.")
+_WAKES = ("the Go agent writes 16 KiB at a time. They gather before orthrusd reads them (D-087), but of 16 streams each belongs to "
+          "another client, who is woken for it: a fifth of what is left of its CPU (perf).")
 _CONNECT = ("the Go reference checks no key. What is left is the kernel's for two sockets and a listener, three fifths; libwebsockets "
             "has an eighth and the look-up of the key in SQLite another (perf).")
 _COPY = "the copy alone, without any multiplexer, would have {floor} in the same runs; orthrusd does without it."

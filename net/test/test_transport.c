@@ -134,6 +134,34 @@ static void many_streams_do_not_mix(void **state)
     }
 }
 
+/* However often it begins: all that was sent arrives, and no timer is left. */
+static void bytes_that_gather_arrive(void **state)
+{
+    (void)state;
+    for (size_t v = 0; v < VARIANTS; v++) {
+        struct world *world = world_start(&variants[v]);
+        const struct gather *gather = &world->server.transport.gather;
+        int fd[2];
+
+        world_pair(world, fd);
+        struct flow flow = {.from = fd[1], .to = fd[0], .seed = 1};
+        for (int i = 0; i < 200; i++) {
+            flow.length = flow.sent + 10000;
+            flow_step(&flow);
+            world_gather(world);
+            world_turn(world);
+        }
+        flow.length = flow.sent;
+        world_run_flows(world, &flow, 1);
+        assert_int_equal(flow.received, flow.sent);
+        WORLD_WAIT(world, !gather->on);
+        assert_false(gather->timer.running);
+        close(fd[0]);
+        close(fd[1]);
+        world_stop(world);
+    }
+}
+
 /* ---- half-close ---------------------------------------------------------- */
 
 static void half_close(int first)
@@ -536,6 +564,7 @@ static void an_idle_transport_takes_no_turns(void **state)
 static const struct CMUnitTest tests[] = {
     REQ("AC-06,L-03,T8,T10", bytes_cross_both_ways_and_end_cleanly),
     REQ("L-07", every_byte_may_come_alone),
+    REQ("P-01,P-08,AC-06", bytes_that_gather_arrive),
     REQ("AC-06,L-03,L-05,T12", many_streams_do_not_mix),
     REQ("L-03,T8,T10,T11", one_direction_ends_and_the_other_goes_on),
     REQ("L-04,T14,T20", a_reset_crosses_as_a_reset),

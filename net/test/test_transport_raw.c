@@ -477,6 +477,72 @@ static void what_came_while_nobody_ran_is_a_sign_of_life(void **state)
     world_stop(world);
 }
 
+/* ---- bytes that gather --------------------------------------------------- */
+
+/* A ping in a frame of its own is less than the mark, and the last that comes:
+ * it is answered, and then nobody looks any more. */
+static void a_ping_behind_a_stream_is_answered(void **state)
+{
+    static const uint8_t pong[] = {0x8a, 2, 'h', 'i'};
+    uint8_t bytes[16];
+    struct world *world;
+    int raw;
+    (void)state;
+
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    world_turn(world);
+    const struct gather *gather = &world->server.transport.gather;
+    world_gather(world);
+    assert_true(send(raw, bytes, frame(bytes, 9, "hi", 2), 0) > 0);
+    expect_bytes(world, raw, pong, sizeof pong);
+    WORLD_WAIT(world, !gather->on);
+    assert_false(gather->timer.running);
+
+    assert_true(send(raw, bytes, frame(bytes, 9, "hi", 2), 0) > 0);
+    expect_bytes(world, raw, pong, sizeof pong);
+    close(raw);
+    world_stop(world);
+}
+
+static void an_agent_that_leaves_while_bytes_gather_is_missed(void **state)
+{
+    struct world *world;
+    int raw;
+    (void)state;
+
+    for (int resets = 0; resets < 2; resets++) {
+        world = world_start_raw(&plain, (struct span){0}, &raw);
+        world_turn(world);
+        world_gather(world);
+        if (resets) {
+            socket_reset(raw);
+        } else {
+            close(raw);
+        }
+        WORLD_WAIT(world, world->server.ended);
+        world_stop(world); /* no timer is left */
+    }
+}
+
+/* What a client asks may have a small answer. */
+static void a_clients_bytes_end_the_gathering(void **state)
+{
+    struct world *world;
+    int raw, client;
+    (void)state;
+
+    world = world_start_raw(&plain, (struct span){0}, &raw);
+    client = world_client(world);
+    const struct gather *gather = &world->server.transport.gather;
+    world_gather(world);
+    assert_int_equal(send(client, "x", 1, 0), 1);
+    WORLD_WAIT(world, gather->counted_ms > loop_now_ms(world->loop));
+    assert_false(gather->on);
+    close(raw);
+    close(client);
+    world_stop(world);
+}
+
 /* Given an SSL that has decrypted our first frame already: nothing more comes
  * from the socket, and the frame is not forgotten. */
 static void bytes_that_tls_holds_are_not_lost(void **state)
@@ -608,6 +674,9 @@ static const struct CMUnitTest tests[] = {
     REQ("L-06", a_close_does_not_wait_for_ever),
     REQ("L-01,AC-14", a_silent_peer_is_found_by_our_ping),
     REQ("L-01", what_came_while_nobody_ran_is_a_sign_of_life),
+    REQ("P-01,P-08,L-01", a_ping_behind_a_stream_is_answered),
+    REQ("P-01,AC-14", an_agent_that_leaves_while_bytes_gather_is_missed),
+    REQ("P-03,P-04", a_clients_bytes_end_the_gathering),
     REQ("L-07", bytes_that_tls_holds_are_not_lost),
     REQ("P-07", what_has_said_nothing_is_not_read),
     REQ("P-07,T18", what_a_transport_wants_of_its_socket_is_inherited),

@@ -278,6 +278,18 @@ void world_turn(struct world *world)
     }
 }
 
+void world_gather(struct world *world)
+{
+    struct gather *gather = &world->server.transport.gather;
+
+    WORLD_WAIT(world, gather->counted_ms <= loop_now_ms(world->loop));
+    while (!gather->on) { /* between two turns the clock stands still */
+        for (unsigned i = 0; i < GATHER_READS; i++) {
+            gather_took(gather, gather->mark / GATHER_READS);
+        }
+    }
+}
+
 void world_cut(struct world *world, bool ends, bool resets)
 {
     for (int i = 0; i < 2; i++) {

@@ -64,6 +64,9 @@ void world_stop(struct world *world);
  * with neither just stops. */
 void world_cut(struct world *world, bool ends, bool resets);
 
+/* The server's reads have just been many and small: bytes gather. */
+void world_gather(struct world *world);
+
 /* One turn that does not wait, the relay included. */
 void world_turn(struct world *world);
 
