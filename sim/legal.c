@@ -71,7 +71,8 @@ struct legal {
     struct reader out, in;
     struct stream *streams; /* open addressing, by id */
     size_t count, capacity;
-    uint32_t last_id; /* of ours */
+    uint32_t last_id;  /* of ours */
+    uint32_t heard_id; /* the greatest of the peer's */
     uint32_t pings[PINGS_MAX];
     uint64_t pings_in, pongs_out; /* counts; places in pings */
     bool pings_lost;
@@ -325,6 +326,11 @@ static void judge_data(struct legal *legal, const struct frame *frame,
     }
 }
 
+static bool has_been(const struct legal *legal, uint32_t id)
+{
+    return id <= (is_own_id(legal, id) ? legal->last_id : legal->heard_id);
+}
+
 static void judge_stream(struct legal *legal, const struct frame *frame)
 {
     struct stream *stream = find(legal, frame->id);
@@ -336,6 +342,9 @@ static void judge_stream(struct legal *legal, const struct frame *frame)
     }
     if (stream == NULL && legal->in.deaf && !is_own_id(legal, frame->id)) {
         return;
+    }
+    if (stream == NULL && frame->flags == RST && has_been(legal, frame->id)) {
+        return; /* it is over and left behind; see below */
     }
     MUST(stream != NULL, "a frame on a stream that is not (I10)");
     MUST(!stream->rst_out, "a frame after its RST (I11)");
@@ -456,6 +465,8 @@ static void hear_stream(struct legal *legal, const struct frame *frame)
             stream->again++;
         }
         legal->offers += (frame->flags & RST) == 0 ? 1 : 0;
+        legal->heard_id =
+            frame->id > legal->heard_id ? frame->id : legal->heard_id;
     }
     if (stream == NULL) {
         return;
