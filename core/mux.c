@@ -383,25 +383,14 @@ void mux_ready(struct mux *mux, uint32_t stream, bool ready)
     INVARIANT_ALL(mux_invariant(mux));
 }
 
-/* Bytes handed out and not consumed. */
-static uint32_t unconsumed_of(const struct mux *mux,
-                              const struct stream *stream)
-{
-    uint32_t held = stream->window - stream->granted - stream->credit;
-
-    return mux->parser.stream == stream ? held - mux->parser.payload_left
-                                        : held;
-}
-
 void mux_consume(struct mux *mux, uint32_t stream, size_t length)
 {
     struct stream *reader = live(mux, stream);
 
     REQUIRE(reader != NULL);
-    uint32_t unconsumed = unconsumed_of(mux, reader);
-
-    REQUIRE(length <= unconsumed);
+    REQUIRE(length <= mux_unconsumed(mux, reader));
     reader->credit += (uint32_t)length;
+    mux_take(mux, reader, (uint32_t)length);
     /* Half of the window, so that the writer need not stop (D14), and no more
      * of one that has grown. An offered stream gets its credit with the ACK. */
     if (stream_may_receive(reader) && !is_offered(reader) &&

@@ -384,6 +384,9 @@ static bool take_payload(struct mux *mux, struct span *input,
     if (stream == NULL || has(mux, WIRE_RST)) { /* drained (D34) */
         return false;
     }
+    if (mux->now_ms - stream->since_ms > stream->took_ms) {
+        mux_arrive(mux, stream, (uint32_t)length);
+    }
     mux->counters.data_bytes_in += length;
     happen(event, MUX_STREAM_DATA, stream, STATUS_OK);
     event->data = data;

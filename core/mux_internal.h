@@ -114,10 +114,31 @@ void mux_forgive(struct mux *mux, struct stream *stream, unsigned owes);
 /* Send a ping soon, unless one is under way (D24). */
 void mux_ask(struct mux *mux);
 
-/* All its credit is about to be granted: is the window as large as it should
- * be? Changes window and credit, never to 0. mux_measure_anew: from now on. */
+/* Bytes handed out and not consumed. */
+static inline uint32_t mux_unconsumed(const struct mux *mux,
+                                      const struct stream *stream)
+{
+    uint32_t held = stream->window - stream->granted - stream->credit;
+
+    return mux->parser.stream == stream ? held - mux->parser.payload_left
+                                        : held;
+}
+
+/* Is the window as large as it should be? mux_measure: all its credit is about
+ * to be granted; changes window and credit, never to 0. mux_arrive: payload of
+ * this length is about to be handed out, later than what was taken. mux_take:
+ * something was consumed. mux_measure_anew: from now on. */
 void mux_measure(struct mux *mux, struct stream *stream);
+void mux_arrive(struct mux *mux, struct stream *stream, uint32_t length);
 void mux_measure_anew(struct mux *mux, struct stream *stream);
+static inline void mux_take(const struct mux *mux, struct stream *stream,
+                            uint32_t length)
+{
+    uint64_t took_ms = mux->now_ms - stream->since_ms;
+
+    stream->taken += length;
+    stream->took_ms = took_ms < UINT32_MAX ? (uint32_t)took_ms : UINT32_MAX;
+}
 
 /* What a window, or all of them, grew by is free for others. */
 void mux_return(struct mux *mux, struct stream *stream);

@@ -9,6 +9,14 @@
  * shortest that any ping has seen: what waits in a queue is not distance, and a
  * window must not feed the queue that it is measured by.
  *
+ * While TCP repairs a loss nothing comes, for a round trip or more, and then
+ * all that was under way comes at once: what a reader takes by and by says
+ * little about what may be under way. So when a reader waited for half a round
+ * trip, he had half of one to take what he took before, if it was no longer;
+ * and he is measured anew. A bottleneck brings its bytes evenly, and nobody
+ * waits. One loss there must not let a queue grow for long: a window doubles at
+ * most.
+ *
  * A window grows at a grant, by credit that nobody has consumed; it shrinks at
  * a grant, by credit that is kept back. At least half is granted: an update of
  * nothing would be of no use to the peer. What was granted is never revoked,
@@ -65,6 +73,7 @@ static void adjust(struct mux *mux, struct stream *stream, uint64_t target)
     uint64_t limit = limit_of(mux, stream);
 
     if (target > stream->window) {
+        limit = limit < 2ull * stream->window ? limit : 2ull * stream->window;
         target = target < limit ? target : limit;
         if (target > stream->window) {
             resize(mux, stream, (uint32_t)target);
@@ -79,30 +88,55 @@ static void adjust(struct mux *mux, struct stream *stream, uint64_t target)
     }
 }
 
+static uint64_t round_trip_of(const struct mux *mux)
+{
+    return mux->round_trip_ms < ROUND_TRIP_MAX_MS ? mux->round_trip_ms
+                                                  : ROUND_TRIP_MAX_MS;
+}
+
+/* What was taken was taken in this time. */
+static void judge(struct mux *mux, struct stream *stream, uint64_t elapsed_ms)
+{
+    if (elapsed_ms > 0) {
+        adjust(mux, stream,
+               2 * (stream->taken * round_trip_of(mux) / elapsed_ms));
+    }
+    mux_measure_anew(mux, stream);
+}
+
 void mux_measure(struct mux *mux, struct stream *stream)
 {
     uint64_t elapsed_ms = mux->now_ms - stream->since_ms;
-    uint64_t round_trip_ms = mux->round_trip_ms < ROUND_TRIP_MAX_MS
-                                 ? mux->round_trip_ms
-                                 : ROUND_TRIP_MAX_MS;
 
     if (mux->config.growth == NULL) {
         return;
     }
-    stream->taken = stream->credit < UINT32_MAX - stream->taken
-                        ? stream->taken + stream->credit
-                        : UINT32_MAX;
+    mux_take(mux, stream, 0);
     if (mux->round_trip_ms == UINT64_MAX) {
         ask(mux);
-    } else if (elapsed_ms > 0 && elapsed_ms >= round_trip_ms) {
-        adjust(mux, stream, 2 * (stream->taken * round_trip_ms / elapsed_ms));
-        mux_measure_anew(mux, stream);
+    } else if (elapsed_ms >= round_trip_of(mux)) {
+        judge(mux, stream, elapsed_ms);
+    }
+}
+
+void mux_arrive(struct mux *mux, struct stream *stream, uint32_t length)
+{
+    uint64_t waited_ms = mux->now_ms - stream->since_ms - stream->took_ms;
+    uint64_t half_ms = (round_trip_of(mux) + 1) / 2;
+
+    if (waited_ms >= half_ms && mux->config.growth != NULL &&
+        mux->round_trip_ms != UINT64_MAX &&
+        !stream_may(stream, STREAM_IS_ACCEPTED) &&
+        mux_unconsumed(mux, stream) == length) {
+        judge(mux, stream,
+              stream->took_ms > half_ms ? stream->took_ms : half_ms);
     }
 }
 
 void mux_measure_anew(struct mux *mux, struct stream *stream)
 {
     stream->since_ms = mux->now_ms;
+    stream->took_ms = 0;
     stream->taken = 0;
 }
 

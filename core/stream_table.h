@@ -75,7 +75,8 @@ struct stream {
     uint32_t granted;     /* bytes that the peer may send, seen from here */
     uint32_t credit;      /* bytes consumed and not yet granted again */
     uint32_t window;      /* granted, credit and what is not consumed */
-    uint32_t taken;       /* bytes consumed and granted again, since since_ms */
+    uint32_t taken;       /* bytes consumed since since_ms */
+    uint32_t took_ms;     /* from since_ms to the latest of them; saturates */
     uint32_t chain;       /* next in hash chain or free list: slot + 1 */
     uint32_t fresh_at;    /* the round after its last frame: mux.turns */
     struct stream_link links[STREAM_LINKS];

@@ -64,7 +64,7 @@ static const struct knob knobs[] = {
      1000000, "new connections an agent"},
     {"limits", "recv-window", KNOB_SIZE, AT(recv_window), "256KiB", 256 * KIB,
      16 * MIB, "an agent may send ahead on a connection"},
-    {"limits", "recv-window-growth", KNOB_SIZE, AT(recv_window_growth), "32MiB",
+    {"limits", "recv-window-growth", KNOB_SIZE, AT(recv_window_growth), "64MiB",
      0, GIB, "an agent may send further ahead over distance"},
     {"limits", "spill-max", KNOB_SIZE, AT(spill_max), "256MiB", 256 * KIB,
      1024 * GIB, "held for slow clients"},

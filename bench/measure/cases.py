@@ -47,7 +47,7 @@ def _late(name, title, bulk, rigs, bulk_job="get"):
                 warm_up=500, figures=("p99 us", "p50 us", "p999 us", "requests/s", "bulk GiB/s"), less_is_better=True)
 
 
-_LINE = ("direct", "ours", "go", "rathole", "bore", "wstunnel", "ssh")  # over a long one
+_LINE = ("direct", "ours", "goagent", "go", "rathole", "bore", "wstunnel", "ssh")  # over a long one
 
 
 def _far(job, round_trip, loss):

@@ -5,6 +5,7 @@
 
 #define W0 WIRE_WINDOW_INITIAL
 #define RTT_MS 100u
+#define PIECES 10u
 
 static struct mux_growth growth;
 
@@ -56,9 +57,11 @@ static void pass_a_window(struct script *s, uint32_t stream, uint32_t granted)
 {
     pass(s, stream, W0 / 2);
     script_expect(s, WIRE_WINDOW_UPDATE, 0, stream, W0 / 2);
-    pass(s, stream, W0 / 2 - 1);
-    script_wait(s, RTT_MS);
-    pass(s, stream, 1);
+    pass(s, stream, W0 / 2 - PIECES);
+    for (uint32_t i = 0; i < PIECES; i++) { /* nobody waits for long */
+        script_wait(s, RTT_MS / PIECES);
+        pass(s, stream, 1);
+    }
     script_expect(s, WIRE_WINDOW_UPDATE, 0, stream, granted);
 }
 
@@ -147,6 +150,15 @@ static void a_burst_is_no_rate(void **state)
     script_end(&s);
 }
 
+/* Half of the initial window arrives, and is consumed after elapsed_ms. */
+static void pass_slowly(struct script *s, uint64_t elapsed_ms)
+{
+    script_send_zeros(s, 1, W0 / 2);
+    script_expect_bytes(s, 1, W0 / 2);
+    script_wait(s, elapsed_ms);
+    mux_consume(s->mux, 1, W0 / 2);
+}
+
 /* It slows down: credit is kept back, half of each update at most. */
 static void a_window_shrinks_with_its_reader(void **state)
 {
@@ -158,13 +170,11 @@ static void a_window_shrinks_with_its_reader(void **state)
     for (uint32_t left = W0; left > 0; left -= W0 / 4) {
         assert_int_equal(mux_grown(s.mux), left);
         assert_int_equal(growth.used, left);
-        script_wait(&s, 100 * RTT_MS / 3);
-        pass(&s, 1, W0 / 2);
+        pass_slowly(&s, 100 * RTT_MS / 3);
         script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 4);
     }
     assert_int_equal(growth.used, 0);
-    script_wait(&s, 100 * RTT_MS / 3);
-    pass(&s, 1, W0 / 2);
+    pass_slowly(&s, 100 * RTT_MS / 3);
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2);
     /* all of it is a whole window again */
     script_send_zeros(&s, 1, W0);
@@ -182,12 +192,10 @@ static void half_of_what_it_took_is_no_reason_to_shrink(void **state)
     (void)state;
     begin(&s);
     pass_and_grow(&s, 1, W0 / 2 + W0);
-    script_wait(&s, RTT_MS);
-    pass(&s, 1, W0 / 2);
+    pass_slowly(&s, RTT_MS);
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2);
     assert_int_equal(mux_grown(s.mux), W0);
-    script_wait(&s, RTT_MS + 1);
-    pass(&s, 1, W0 / 2);
+    pass_slowly(&s, RTT_MS + 1);
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 4);
     assert_int_equal(mux_grown(s.mux), W0 - W0 / 4);
     script_end(&s);
@@ -362,10 +370,12 @@ static void a_round_trip_may_be_a_millisecond(void **state)
     (void)state;
     configure(&config);
     begin_at(&s, &config, 1);
-    script_wait(&s, 1);
     pass(&s, 1, W0);
-    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 + W0);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0);
+    script_wait(&s, 1);
+    pass(&s, 1, 1);
     script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 + 1);
     script_end(&s);
 }
 
@@ -381,9 +391,11 @@ static void no_round_trip_is_longer_than_ten_seconds(void **state)
     begin_at(&s, &config, 20000);
     pass(&s, 1, W0 / 2);
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2);
-    pass(&s, 1, W0 / 2 - 1);
-    script_wait(&s, 10000);
-    pass(&s, 1, 1);
+    pass(&s, 1, W0 / 2 - PIECES);
+    for (uint32_t i = 0; i < PIECES; i++) {
+        script_wait(&s, 10000 / PIECES);
+        pass(&s, 1, 1);
+    }
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2 + W0);
     script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
     script_end(&s);
@@ -402,8 +414,7 @@ static void a_growth_by_mistake_is_taken_back(void **state)
     assert_int_equal(mux_rtt_ms(s.mux), 1);
     for (uint32_t left = W0; left > 0; left -= W0 / 4) {
         assert_int_equal(mux_grown(s.mux), left);
-        script_wait(&s, 50);
-        pass(&s, 1, W0 / 2);
+        pass_slowly(&s, 50);
         script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 4);
     }
     assert_int_equal(mux_grown(s.mux), 0);
@@ -428,8 +439,166 @@ static void the_distance_is_asked_for_when_it_is_needed(void **state)
     script_wait(&s, RTT_MS);
     script_send(&s, WIRE_PING, WIRE_ACK, 0, 1);
     pass(&s, 1, W0 / 2);
-    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2 + 2 * W0);
     script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2); /* is it really that far? */
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2 + W0);
+    script_end(&s);
+}
+
+/* ---- a reader who waits -------------------------------------------------- */
+
+/* length bytes arrive at once, after nothing did for elapsed_ms. */
+static void pass_late(struct script *s, uint64_t elapsed_ms, uint32_t length)
+{
+    script_wait(s, elapsed_ms);
+    pass(s, 1, length);
+}
+
+/* What is lost is repaired in three round trips, and comes with all that was
+ * behind it: a window in three round trips, but at once. */
+static void what_comes_at_once_had_room_under_way(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    pass_late(&s, 3 * RTT_MS, W0);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0);
+    assert_int_equal(mux_grown(s.mux), 0);
+    pass_late(&s, 3 * RTT_MS, W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, 2 * W0);
+    assert_int_equal(mux_grown(s.mux), W0);
+    pass_late(&s, 3 * RTT_MS, 2 * W0); /* no more than twice as much */
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, 2 * W0 + 2 * W0);
+    assert_int_equal(mux_grown(s.mux), 3 * W0);
+    script_end(&s);
+}
+
+/* Half of a round trip is a wait, and what came before it came in the other
+ * half: a quarter of the window keeps it, more lets it grow. */
+static void a_wait_is_half_of_a_round_trip(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    pass(&s, 1, W0 / 4);
+    pass_late(&s, RTT_MS / 2, W0 / 4 + 2);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2 + 2);
+    assert_int_equal(mux_grown(s.mux), 0);
+    pass_late(&s, RTT_MS / 2 - 1, 1); /* is none */
+    assert_int_equal(mux_grown(s.mux), 0);
+    pass_late(&s, RTT_MS / 2, 1); /* in 49 ms, which is less than half */
+    assert_int_equal(mux_grown(s.mux), 4 * (W0 / 4 + 3) - W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
+    script_end(&s);
+}
+
+/* It took longer than half of a round trip. */
+static void what_came_before_a_wait_may_have_taken_longer(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    for (uint32_t i = 0; i < 8; i++) {
+        pass_late(&s, RTT_MS / 10, W0 / 10);
+    }
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, 8 * (W0 / 10));
+    pass_late(&s, RTT_MS, 1); /* 8 tenths, in 80 ms */
+    assert_int_equal(mux_grown(s.mux), 2 * 10 * (W0 / 10) - W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, 1 + 2 * 10 * (W0 / 10) - W0);
+    script_end(&s);
+}
+
+/* Also a wait that begins where it was measured. */
+static void a_wait_may_begin_with_a_grant(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    pass_and_grow(&s, 1, W0 / 2 + W0);
+    pass_late(&s, RTT_MS / 2, W0 / 2);
+    pass_late(&s, RTT_MS / 10, W0 / 2); /* a quarter in 10 ms, and again */
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0);
+    pass_late(&s, RTT_MS / 2, 1);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, 1 + 2 * W0);
+    assert_int_equal(mux_grown(s.mux), 3 * W0);
+    script_end(&s);
+}
+
+/* Nobody reads it yet, so nobody waits. */
+static void an_offered_stream_is_not_measured(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    script_send(&s, WIRE_WINDOW_UPDATE, WIRE_SYN, 3, 0);
+    script_expect_event(&s, MUX_STREAM_OFFERED, 3, STATUS_OK);
+    pass(&s, 3, W0 / 2);
+    script_wait(&s, RTT_MS);
+    pass(&s, 3, W0 / 2);
+    mux_accept(s.mux, 3, NULL);
+    script_expect(&s, WIRE_WINDOW_UPDATE, WIRE_ACK, 3, W0);
+    assert_int_equal(mux_grown(s.mux), 0);
+    script_end(&s);
+}
+
+static void a_window_doubles_at_most(void **state)
+{
+    struct script s;
+    struct mux_config config;
+
+    (void)state;
+    configure(&config);
+    config.growth_max = 3 * W0; /* half of it would be there to be had */
+    begin_with(&s, &config);
+    pass(&s, 1, W0);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0);
+    pass_late(&s, RTT_MS, 1);
+    assert_int_equal(mux_grown(s.mux), W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 + 1);
+    script_end(&s);
+}
+
+/* The session hears of the time only when the update is due. */
+static void a_reader_who_was_slow_did_not_wait(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    script_send_zeros(&s, 1, W0);
+    script_expect_bytes(&s, 1, W0);
+    s.now_ms += RTT_MS - 1;
+    mux_consume(s.mux, 1, W0);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0);
+    pass_late(&s, RTT_MS / 2 - 1, 1);
+    assert_int_equal(mux_grown(s.mux), 0);
+    script_end(&s);
+}
+
+/* It is the reader who lets what came lie for so long, not the line. */
+static void a_reader_who_has_something_does_not_wait(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    for (int i = 0; i < 5; i++) {
+        script_send_zeros(&s, 1, W0 / 2);
+        script_expect_bytes(&s, 1, W0 / 2);
+        script_wait(&s, 3 * RTT_MS);
+        script_send_zeros(&s, 1, W0 / 2);
+        script_expect_bytes(&s, 1, W0 / 2);
+        mux_consume(s.mux, 1, W0);
+        script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0);
+    }
+    assert_int_equal(mux_grown(s.mux), 0);
     script_end(&s);
 }
 
@@ -445,6 +614,9 @@ static void who_never_pings_never_grows(void **state)
     script_accept(&s, 1);
     pass_a_window(&s, 1, W0 / 2);
     pass_a_window(&s, 1, W0 / 2);
+    pass(&s, 1, W0);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0);
+    pass_late(&s, 5000, 1);
     assert_int_equal(mux_grown(s.mux), 0);
     script_end(&s);
 }
@@ -534,6 +706,14 @@ static const struct CMUnitTest tests[] = {
     REQ("Y-04,L-05", no_round_trip_is_longer_than_ten_seconds),
     REQ("Y-04,L-05", a_growth_by_mistake_is_taken_back),
     REQ("Y-04", the_distance_is_asked_for_when_it_is_needed),
+    REQ("Y-04,P-06", what_comes_at_once_had_room_under_way),
+    REQ("Y-04,L-05", a_wait_is_half_of_a_round_trip),
+    REQ("Y-04,L-05", what_came_before_a_wait_may_have_taken_longer),
+    REQ("Y-04,L-05", a_wait_may_begin_with_a_grant),
+    REQ("Y-04", an_offered_stream_is_not_measured),
+    REQ("Y-04,L-05", a_window_doubles_at_most),
+    REQ("Y-04,L-05", a_reader_who_was_slow_did_not_wait),
+    REQ("Y-04,L-05", a_reader_who_has_something_does_not_wait),
     REQ("Y-04", who_never_pings_never_grows),
     REQ("Y-04,P-06", a_window_opens_until_the_link_is_full),
 };

@@ -226,7 +226,7 @@ static void defaults_are_those_documented(void **state)
     assert_int_equal(config.drain_timeout_ms, 30000);
     assert_int_equal(config.port_quarantine_ms, 24 * 3600 * 1000);
     assert_int_equal(config.streams_max, 1024);
-    assert_int_equal(config.recv_window_growth, 32 << 20);
+    assert_int_equal(config.recv_window_growth, 64 << 20);
     assert_int_equal(config.spill_max, 256 << 20);
     assert_int_equal(config.preauth_max, 256);
     assert_int_equal(config.preauth_per_address, 8);
