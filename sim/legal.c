@@ -348,7 +348,10 @@ static void judge_stream(struct legal *legal, const struct frame *frame)
     }
     MUST(stream != NULL, "a frame on a stream that is not (I10)");
     MUST(!stream->rst_out, "a frame after its RST (I11)");
-    MUST(!stream->overflowed || frame->flags == RST,
+    /* after the peer's FIN it may have been finished, and owe just this */
+    MUST(!stream->overflowed || frame->flags == RST ||
+             (stream->fin_in && frame->type == WINDOW_UPDATE &&
+              (frame->flags == ACK || frame->flags == FIN)),
          "a stream lives on whose credit has passed 2^32-1 (I4)");
     /* a RST may have been on its way when the peer's FIN came */
     MUST(!(stream->fin_out && stream->fin_in) || frame->flags == RST,

@@ -204,6 +204,17 @@ static void a_reset_that_crosses_the_last_fin(struct pen *pen)
     say(pen);
 }
 
+/* The server had nothing more to send when it came. */
+static void a_finished_stream_whose_credit_overflows(struct pen *pen)
+{
+    open_stream(pen, 2);
+    frame(pen, WINDOW, FIN, 2, 0);
+    frame(pen, WINDOW, 0, 2, 0xffffffff);
+    hear(pen);
+    frame(pen, WINDOW, FIN, 2, 0);
+    say(pen);
+}
+
 static void the_server_masks(struct pen *pen)
 {
     frame(pen, PING, SYN, 0, 1);
@@ -474,6 +485,16 @@ static void a_stream_whose_credit_overflows(struct pen *pen)
     say(pen);
 }
 
+static void more_of_a_stream_whose_credit_has_overflown(struct pen *pen)
+{
+    open_stream(pen, 2);
+    frame(pen, WINDOW, FIN, 2, 0);
+    frame(pen, WINDOW, 0, 2, 0xffffffff);
+    hear(pen);
+    data(pen, 2, "x");
+    say(pen);
+}
+
 static void a_stream_that_nobody_answers(struct pen *pen)
 {
     frame(pen, WINDOW, SYN, 1, 0);
@@ -611,52 +632,54 @@ static void what_is_legal_passes(void **state)
     if (!passes(all_that_is_allowed, &failure) ||
         !passes(exactly_the_window, &failure) ||
         !passes(exactly_the_growth, &failure) ||
-        !passes(a_reset_that_crosses_the_last_fin, &failure)) {
+        !passes(a_reset_that_crosses_the_last_fin, &failure) ||
+        !passes(a_finished_stream_whose_credit_overflows, &failure)) {
         fail_msg("%s", failure.message);
     }
 }
 
-#define PLANTED(X)                                                     \
-    X(the_server_masks, "the client masks")                            \
-    X(a_reserved_bit, "reserved bits")                                 \
-    X(an_unknown_opcode, "no such opcode")                             \
-    X(a_control_frame_in_pieces, "whole and short")                    \
-    X(a_long_control_frame, "whole and short")                         \
-    X(a_continuation_of_nothing, "a continuation")                     \
-    X(a_pong_for_no_ping, "does not echo")                             \
-    X(words_after_the_close, "after a close frame")                    \
-    X(a_close_code_of_no_wire, "never on the wire")                    \
-    X(half_a_frame_in_a_message, "within a yamux frame")               \
-    X(a_version, "the version is 0")                                   \
-    X(a_type, "no such type")                                          \
-    X(a_ping_on_a_stream, "have id 0")                                 \
-    X(an_odd_id, "wrong parity")                                       \
-    X(an_id_twice, "used twice")                                       \
-    X(an_id_that_shrinks, "ids grow")                                  \
-    X(a_stream_that_is_not, "a stream that is not")                    \
-    X(a_reset_of_a_stream_that_is_not, "a stream that is not")         \
-    X(a_reset_of_an_agents_stream_that_is_not, "a stream that is not") \
-    X(another_preface, "the preface comes first")                      \
-    X(fin_before_the_preface, "FIN before the preface")                \
-    X(syn_and_fin, "one flag a frame")                                 \
-    X(fin_with_payload, "carry nothing")                               \
-    X(an_empty_frame, "it says nothing")                               \
-    X(data_after_fin, "data after its FIN")                            \
-    X(fin_twice, "a second FIN")                                       \
-    X(a_word_after_rst, "after its RST")                               \
-    X(data_after_the_peers_rst, "that the peer has reset")             \
-    X(a_byte_beyond_the_window, "beyond the granted window")           \
-    X(credit_for_nothing, "more granted than its window")              \
-    X(growth_of_two_streams, "more granted than its window")           \
-    X(an_accepted_stream, "nothing to answer")                         \
-    X(an_unasked_pong, "nobody asked")                                 \
-    X(pongs_out_of_order, "nobody asked")                              \
-    X(a_second_go_away, "a second go-away")                            \
-    X(a_stream_after_go_away, "after its go-away")                     \
-    X(a_frame_after_failure, "after it said that it failed")           \
-    X(a_stream_whose_credit_overflows, "has passed 2^32-1")            \
-    X(a_stream_that_nobody_answers, "answered 1 of 2")                 \
-    X(an_end_that_does_not_say_why, "does not say so")                 \
+#define PLANTED(X)                                                      \
+    X(the_server_masks, "the client masks")                             \
+    X(a_reserved_bit, "reserved bits")                                  \
+    X(an_unknown_opcode, "no such opcode")                              \
+    X(a_control_frame_in_pieces, "whole and short")                     \
+    X(a_long_control_frame, "whole and short")                          \
+    X(a_continuation_of_nothing, "a continuation")                      \
+    X(a_pong_for_no_ping, "does not echo")                              \
+    X(words_after_the_close, "after a close frame")                     \
+    X(a_close_code_of_no_wire, "never on the wire")                     \
+    X(half_a_frame_in_a_message, "within a yamux frame")                \
+    X(a_version, "the version is 0")                                    \
+    X(a_type, "no such type")                                           \
+    X(a_ping_on_a_stream, "have id 0")                                  \
+    X(an_odd_id, "wrong parity")                                        \
+    X(an_id_twice, "used twice")                                        \
+    X(an_id_that_shrinks, "ids grow")                                   \
+    X(a_stream_that_is_not, "a stream that is not")                     \
+    X(a_reset_of_a_stream_that_is_not, "a stream that is not")          \
+    X(a_reset_of_an_agents_stream_that_is_not, "a stream that is not")  \
+    X(another_preface, "the preface comes first")                       \
+    X(fin_before_the_preface, "FIN before the preface")                 \
+    X(syn_and_fin, "one flag a frame")                                  \
+    X(fin_with_payload, "carry nothing")                                \
+    X(an_empty_frame, "it says nothing")                                \
+    X(data_after_fin, "data after its FIN")                             \
+    X(fin_twice, "a second FIN")                                        \
+    X(a_word_after_rst, "after its RST")                                \
+    X(data_after_the_peers_rst, "that the peer has reset")              \
+    X(a_byte_beyond_the_window, "beyond the granted window")            \
+    X(credit_for_nothing, "more granted than its window")               \
+    X(growth_of_two_streams, "more granted than its window")            \
+    X(an_accepted_stream, "nothing to answer")                          \
+    X(an_unasked_pong, "nobody asked")                                  \
+    X(pongs_out_of_order, "nobody asked")                               \
+    X(a_second_go_away, "a second go-away")                             \
+    X(a_stream_after_go_away, "after its go-away")                      \
+    X(a_frame_after_failure, "after it said that it failed")            \
+    X(a_stream_whose_credit_overflows, "has passed 2^32-1")             \
+    X(more_of_a_stream_whose_credit_has_overflown, "has passed 2^32-1") \
+    X(a_stream_that_nobody_answers, "answered 1 of 2")                  \
+    X(an_end_that_does_not_say_why, "does not say so")                  \
     X(an_end_without_a_close, "without a close frame")
 
 static void what_is_not_is_seen(void **state)
