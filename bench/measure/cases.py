@@ -89,6 +89,14 @@ CASES = {case.name: case for case in [
          "100 Mbit/s", "ask", _LINE, connections=16, rate=100, bulk=1,
          measured=3000, warm_up=2000, figures=("p99 us", "p50 us", "bulk GiB/s"), less_is_better=True, round_trip=20,
          line_rate=12_500_000),
+    Case("late-line4", "latency of 100 small requests a second beside 4 bulk streams to the client, 20 ms of round trip, "
+         "100 Mbit/s", "ask", _LINE, connections=16, rate=100, bulk=4,
+         measured=3000, warm_up=2000, figures=("p99 us", "p50 us", "bulk GiB/s"), less_is_better=True, round_trip=20,
+         line_rate=12_500_000),
+    Case("late-thin", "latency of 50 small requests a second beside 1 bulk stream to the client, 20 ms of round trip, "
+         "20 Mbit/s", "ask", _LINE, connections=16, rate=50, bulk=1,
+         measured=3000, warm_up=2000, figures=("p99 us", "p50 us", "bulk GiB/s"), less_is_better=True, round_trip=20,
+         line_rate=2_500_000),
     *[_far(job, round_trip, loss) for round_trip in (20, 100, 200) for loss in (0, 0.01) for job in ("get", "put")],
     *[Crowd("storm%d" % count, "%s agents connect at once" % figures.short(count), "storm", ("ours", "go"), count,
             figures=("us CPU a connect", "live p99 ms", "live max ms", "connects/s", "lost")) for count in (1000, 5000, 10000)],

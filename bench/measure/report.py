@@ -15,9 +15,11 @@ CHAPTERS = [
      "`ssh -R` is always encrypted. The Go server speaks TLS itself here; in the field a proxy does."),
     ("Small requests", "requests", ["ask1", "ask16", "ask64", "ask-each", "policy"], 2,
      "256 bytes of answer; each request follows the answer to the one before on its connection."),
-    ("Latency beside bulk", "latency", ["late0", "late1", "late16", "late1-put", "late-line0", "late-line"], 1,
+    ("Latency beside bulk", "latency", ["late0", "late1", "late16", "late1-put", "late-line0", "late-line", "late-line4",
+                                          "late-thin"], 1,
      "400 requests a second on 4 connections, each timed from when it was due. On loopback the processors are what is "
-     "saturated; `late-line` is a line of 100 Mbit/s and 20 ms, `late-line0` the same without bulk."),
+     "saturated; `late-line` is a line of 100 Mbit/s and 20 ms, `late-line0` the same without bulk, `late-line4` "
+     "beside 4 bulk streams, `late-thin` on 20 Mbit/s."),
     ("Long lines", "far", [case for case in cases.CASES if case.startswith("far")], 1,
      "One stream over a line of 1 Gbit/s between two network namespaces (`bench/link.c`). `no relay` is raw TCP on the same "
      "line."),
