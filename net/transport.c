@@ -40,6 +40,7 @@
 #define TLS_READ_SIZE 65536u
 /* A slow link, too, takes some at once, whenever its buffer has room again. */
 #define QUICK_MESSAGES 8u
+#define MARK_MESSAGES 2u /* unsent in the kernel: of one it may run dry */
 
 enum phase { OPEN, CLOSING, LINGERING, CLOSED, ENDED };
 
@@ -49,7 +50,7 @@ void transport_config_default(struct transport_config *config)
         .receive_max = 262144,
         .message_min = 16384,
         .message_max = 262144,
-        .message_ms = 10,
+        .message_ms = 2,
         .burst_max = 524288,
         .move_min = 49152,
         .gather_mark = 98304,
@@ -588,6 +589,22 @@ static bool make_message(struct transport *transport,
     return true;
 }
 
+/* What the kernel holds unsent is waited for, too: it follows the messages, up
+ * to where more would save nothing. */
+static void set_mark(const struct transport_config *config, int fd,
+                     size_t message)
+{
+    int mark = config->notsent_lowat;
+
+    if (MARK_MESSAGES * message < (size_t)mark) {
+        mark = (int)(MARK_MESSAGES * message);
+    }
+    if (mark > 0) {
+        (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &mark,
+                             sizeof mark);
+    }
+}
+
 /* A message is with the kernel: how large may the next one be? */
 static void adapt(struct transport *transport,
                   const struct transport_buffer *buffer)
@@ -610,7 +627,10 @@ static void adapt(struct transport *transport,
     if (limit > config->message_max) {
         limit = config->message_max;
     }
-    transport->message_limit = limit;
+    if (limit != transport->message_limit) {
+        transport->message_limit = limit;
+        set_mark(config, transport->fd, limit);
+    }
 }
 
 static bool flush_pending(struct transport *transport)
@@ -825,11 +845,7 @@ void transport_prepare(const struct transport_pool *pool, int fd)
     const struct transport_config *config = transport_pool_config(pool);
 
     socket_no_delay(fd);
-    if (config->notsent_lowat > 0) {
-        (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
-                             &config->notsent_lowat,
-                             sizeof config->notsent_lowat);
-    }
+    set_mark(config, fd, config->message_min);
 }
 
 bool transport_open(struct transport *transport, struct transport_pool *pool,

@@ -19,19 +19,21 @@
 /* Message size: it is doubled when some in succession were full and with the
  * kernel within message_ms, which saves system calls and wake-ups; it is halved
  * when one took longer, so that on a slow link a ping or a small request does
- * not wait behind a large message (Y-05, P-04). */
+ * not wait behind a large message (Y-05, P-04), nor behind what the kernel
+ * holds unsent: two messages. */
 struct transport_config {
     size_t receive_max;       /* bytes a read, >= 4096; default 262144 */
     size_t message_min;       /* payload, >= 4096; default 16384 */
     size_t message_max;       /* payload, >= message_min; default 262144 */
-    uint64_t message_ms;      /* default 10 */
+    uint64_t message_ms;      /* default 2 */
     size_t burst_max;         /* bytes a transport sends a turn; 524288 */
     size_t move_min;          /* sockets that have this much to read at once are
                                  moved through a pipe, without a copy (plain
                                  WebSocket, server); 0: never; 49152 */
     size_t gather_mark;       /* bytes that small pieces gather to before they
                                  are read (net/gather.h); 0: never; 98304 */
-    int notsent_lowat;        /* TCP_NOTSENT_LOWAT, bytes; 0: unset; 131072 */
+    int notsent_lowat;        /* TCP_NOTSENT_LOWAT is two messages, and so many
+                                 bytes at most; 0: unset; 131072 */
     unsigned user_timeout_ms; /* TCP_USER_TIMEOUT; default 20000 (OP P10) */
     uint64_t linger_ms;       /* for what a close owes; default 1000 */
 };
