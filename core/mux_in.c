@@ -384,7 +384,7 @@ static bool take_payload(struct mux *mux, struct span *input,
     if (stream == NULL || has(mux, WIRE_RST)) { /* drained (D34) */
         return false;
     }
-    if (mux->now_ms - stream->since_ms > stream->took_ms) {
+    if (stream->since_ms + stream->took_ms <= mux->silent_ms) {
         mux_arrive(mux, stream, (uint32_t)length);
     }
     mux->counters.data_bytes_in += length;
@@ -480,6 +480,9 @@ static void note_life(struct mux *mux)
 {
     mux->missed = 0;
     mux->silence_ms = mux_later(mux->now_ms, mux->config.ping_interval_ms);
+    if (mux->now_ms != mux->heard_ms) {
+        mux_hear(mux);
+    }
 }
 
 void mux_heard(struct mux *mux, uint64_t now_ms)

@@ -79,6 +79,8 @@ struct mux {
     uint64_t ping_sent_ms;
     uint64_t rtt_ms;
     uint64_t round_trip_ms; /* the shortest; UINT64_MAX: none yet */
+    uint64_t heard_ms;      /* when the latest bytes came */
+    uint64_t silent_ms;     /* when the latest long silence began */
 
     /* abuse (D37): a token bucket in thousandths, and what is owed to late
      * frames on streams that we have ended ourselves */
@@ -125,10 +127,12 @@ static inline uint32_t mux_unconsumed(const struct mux *mux,
 }
 
 /* Is the window as large as it should be? mux_measure: all its credit is about
- * to be granted; changes window and credit, never to 0. mux_arrive: payload of
- * this length is about to be handed out, later than what was taken. mux_take:
- * something was consumed. mux_measure_anew: from now on. */
+ * to be granted; changes window and credit, never to 0. mux_hear: bytes
+ * come at another time than the latest. mux_arrive: payload of this length is
+ * about to be handed out, the first after a silence of half a round trip.
+ * mux_take: something was consumed. mux_measure_anew: from now on. */
 void mux_measure(struct mux *mux, struct stream *stream);
+void mux_hear(struct mux *mux);
 void mux_arrive(struct mux *mux, struct stream *stream, uint32_t length);
 void mux_measure_anew(struct mux *mux, struct stream *stream);
 static inline void mux_take(const struct mux *mux, struct stream *stream,

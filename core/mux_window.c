@@ -11,11 +11,11 @@
  *
  * While TCP repairs a loss nothing comes, for a round trip or more, and then
  * all that was under way comes at once: what a reader takes by and by says
- * little about what may be under way. So when a reader waited for half a round
- * trip, he had half of one to take what he took before, if it was no longer;
- * and he is measured anew. A bottleneck brings its bytes evenly, and nobody
- * waits. One loss there must not let a queue grow for long: a window doubles at
- * most.
+ * little about what may be under way. So when nothing at all came for half a
+ * round trip, a reader who waited had half of one to take what he took before,
+ * if it was no longer; and he is measured anew. A bottleneck brings its bytes
+ * evenly, though those of one stream may wait for others'. One loss there must
+ * not let a queue grow for long: a window doubles at most.
  *
  * A window grows at a grant, by credit that nobody has consumed; it shrinks at
  * a grant, by credit that is kept back. At least half is granted: an update of
@@ -94,6 +94,11 @@ static uint64_t round_trip_of(const struct mux *mux)
                                                   : ROUND_TRIP_MAX_MS;
 }
 
+static uint64_t half_of(const struct mux *mux)
+{
+    return (round_trip_of(mux) + 1) / 2;
+}
+
 /* What was taken was taken in this time. */
 static void judge(struct mux *mux, struct stream *stream, uint64_t elapsed_ms)
 {
@@ -119,13 +124,19 @@ void mux_measure(struct mux *mux, struct stream *stream)
     }
 }
 
+void mux_hear(struct mux *mux)
+{
+    if (mux->now_ms - mux->heard_ms >= half_of(mux)) {
+        mux->silent_ms = mux->heard_ms;
+    }
+    mux->heard_ms = mux->now_ms;
+}
+
 void mux_arrive(struct mux *mux, struct stream *stream, uint32_t length)
 {
-    uint64_t waited_ms = mux->now_ms - stream->since_ms - stream->took_ms;
-    uint64_t half_ms = (round_trip_of(mux) + 1) / 2;
+    uint64_t half_ms = half_of(mux);
 
-    if (waited_ms >= half_ms && mux->config.growth != NULL &&
-        mux->round_trip_ms != UINT64_MAX &&
+    if (mux->config.growth != NULL && mux->round_trip_ms != UINT64_MAX &&
         !stream_may(stream, STREAM_IS_ACCEPTED) &&
         mux_unconsumed(mux, stream) == length) {
         judge(mux, stream,

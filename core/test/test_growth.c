@@ -439,8 +439,8 @@ static void the_distance_is_asked_for_when_it_is_needed(void **state)
     script_wait(&s, RTT_MS);
     script_send(&s, WIRE_PING, WIRE_ACK, 0, 1);
     pass(&s, 1, W0 / 2);
-    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2); /* is it really that far? */
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2 + W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2); /* is it really that far? */
     script_end(&s);
 }
 
@@ -529,13 +529,58 @@ static void a_wait_may_begin_with_a_grant(void **state)
     script_end(&s);
 }
 
-/* Nobody reads it yet, so nobody waits. */
-static void an_offered_stream_is_not_measured(void **state)
+/* It is others' bytes that it waits for, on a line that is never silent. */
+static void who_waits_for_others_is_not_measured(void **state)
 {
     struct script s;
 
     (void)state;
     begin(&s);
+    script_accept(&s, 3);
+    for (int i = 0; i < 5; i++) {
+        pass(&s, 1, W0);
+        script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0);
+        for (int j = 0; j < 11; j++) {
+            script_wait(&s, RTT_MS * 2 / 5);
+            pass(&s, 3, 1);
+        }
+        script_wait(&s, RTT_MS * 2 / 5);
+    }
+    assert_int_equal(mux_grown(s.mux), 0);
+    script_end(&s);
+}
+
+/* All who waited in a silence, not only the first to be heard. */
+static void each_reader_waits_for_himself(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    script_accept(&s, 3);
+    pass(&s, 1, W0);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0);
+    pass(&s, 3, W0);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 3, W0);
+    pass_late(&s, RTT_MS, 1);
+    pass(&s, 3, 1);
+    assert_int_equal(mux_grown(s.mux), 2 * W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 + 1);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 3, W0 + 1);
+    script_end(&s);
+}
+
+/* Nobody reads it yet, so nobody waits. */
+static void an_offered_stream_is_not_measured(void **state)
+{
+    struct script s;
+    struct mux_config config;
+
+    (void)state;
+    configure(&config);
+    config.accept_timeout_ms = 0;
+    begin_with(&s, &config);
     script_send(&s, WIRE_WINDOW_UPDATE, WIRE_SYN, 3, 0);
     script_expect_event(&s, MUX_STREAM_OFFERED, 3, STATUS_OK);
     pass(&s, 3, W0 / 2);
@@ -710,6 +755,8 @@ static const struct CMUnitTest tests[] = {
     REQ("Y-04,L-05", a_wait_is_half_of_a_round_trip),
     REQ("Y-04,L-05", what_came_before_a_wait_may_have_taken_longer),
     REQ("Y-04,L-05", a_wait_may_begin_with_a_grant),
+    REQ("Y-04,L-05", who_waits_for_others_is_not_measured),
+    REQ("Y-04", each_reader_waits_for_himself),
     REQ("Y-04", an_offered_stream_is_not_measured),
     REQ("Y-04,L-05", a_window_doubles_at_most),
     REQ("Y-04,L-05", a_reader_who_was_slow_did_not_wait),
