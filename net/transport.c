@@ -591,14 +591,15 @@ static bool make_message(struct transport *transport,
 
 /* What the kernel holds unsent is waited for, too: it follows the messages, up
  * to where more would save nothing. */
-static void set_mark(const struct transport_config *config, int fd,
-                     size_t message)
+static int mark_of(const struct transport_config *config, size_t message)
 {
-    int mark = config->notsent_lowat;
+    return MARK_MESSAGES * message < (size_t)config->notsent_lowat
+               ? (int)(MARK_MESSAGES * message)
+               : config->notsent_lowat;
+}
 
-    if (MARK_MESSAGES * message < (size_t)mark) {
-        mark = (int)(MARK_MESSAGES * message);
-    }
+static void set_mark(int fd, int mark)
+{
     if (mark > 0) {
         (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &mark,
                              sizeof mark);
@@ -627,10 +628,11 @@ static void adapt(struct transport *transport,
     if (limit > config->message_max) {
         limit = config->message_max;
     }
-    if (limit != transport->message_limit) {
-        transport->message_limit = limit;
-        set_mark(config, transport->fd, limit);
+    int mark = mark_of(config, limit);
+    if (mark != mark_of(config, transport->message_limit)) {
+        set_mark(transport->fd, mark);
     }
+    transport->message_limit = limit;
 }
 
 static bool flush_pending(struct transport *transport)
@@ -845,7 +847,7 @@ void transport_prepare(const struct transport_pool *pool, int fd)
     const struct transport_config *config = transport_pool_config(pool);
 
     socket_no_delay(fd);
-    set_mark(config, fd, config->message_min);
+    set_mark(fd, mark_of(config, config->message_min));
 }
 
 bool transport_open(struct transport *transport, struct transport_pool *pool,
