@@ -1,6 +1,5 @@
 #include "core/test/req.h"
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,6 +7,7 @@
 
 #include "net/gather.h"
 #include "net/socket.h"
+#include "net/test/pair.h"
 
 enum { MARK = 40000, PIECE = MARK / 4 };
 
@@ -35,21 +35,12 @@ static void on_look(void *user)
 
 static void start(struct receiver *receiver, size_t mark)
 {
-    struct socket_address address;
-    uint16_t port;
-    int listener = socket_listen_loopback(0, &port);
+    int fd[2];
 
     memset(receiver, 0, sizeof *receiver);
-    receiver->peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(listener >= 0 && receiver->peer >= 0);
-    assert_true(socket_address_inet(&address, "127.0.0.1", port));
-    assert_int_equal(connect(receiver->peer,
-                             (struct sockaddr *)&address.storage,
-                             address.length),
-                     0);
-    receiver->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    assert_true(receiver->fd >= 0);
-    close(listener);
+    pair_tcp(fd, SOCK_NONBLOCK);
+    receiver->fd = fd[0];
+    receiver->peer = fd[1];
     receiver->loop = loop_create();
     assert_non_null(receiver->loop);
     receiver->watch = (struct loop_watch){.ready = on_ready, .user = receiver};

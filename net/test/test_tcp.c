@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "net/tcp.h"
+#include "net/test/pair.h"
 
 #define WAIT_MS 3000
 #define TURNS_MAX 2000
@@ -99,21 +100,6 @@ static struct fixture *start_empty(size_t budget)
     return f;
 }
 
-static void pair_tcp(int fd[2])
-{
-    struct socket_address address;
-    uint16_t port;
-    int listener = socket_listen_loopback(0, &port);
-    assert_true(socket_address_inet(&address, "127.0.0.1", port));
-    fd[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(
-        connect(fd[1], (struct sockaddr *)&address.storage, address.length), 0);
-    do {
-        fd[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    } while (fd[0] < 0 && errno == EAGAIN);
-    close(listener);
-}
-
 static void adopt(struct fixture *f, int family)
 {
     int fd[2];
@@ -125,7 +111,7 @@ static void adopt(struct fixture *f, int family)
                          0);
         fcntl(fd[0], F_SETFL, O_NONBLOCK);
     } else {
-        pair_tcp(fd);
+        pair_tcp(fd, SOCK_NONBLOCK);
     }
     setsockopt(fd[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd[1], SOL_SOCKET, SO_RCVBUF, &room, sizeof room);

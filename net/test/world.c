@@ -11,6 +11,7 @@
 
 #include "net/map.h"
 #include "net/socket.h"
+#include "net/test/pair.h"
 #include "net/test/tls.h"
 
 int open_descriptors(void)
@@ -61,22 +62,6 @@ static void on_ended(struct transport *transport)
     side->ended = true;
 }
 
-static void pair_tcp(int fd[2])
-{
-    struct socket_address address;
-    uint16_t port;
-    int listener = socket_listen_loopback(0, &port);
-    assert_true(socket_address_inet(&address, "127.0.0.1", port));
-    fd[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(
-        connect(fd[1], (struct sockaddr *)&address.storage, address.length), 0);
-    do {
-        fd[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    } while (fd[0] < 0 && errno == EAGAIN);
-    assert_true(fd[0] >= 0);
-    close(listener);
-}
-
 static void unblock(int fd)
 {
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
@@ -88,7 +73,7 @@ static void make_pair(const struct world *world, int fd[2])
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd),
                          0);
     } else {
-        pair_tcp(fd);
+        pair_tcp(fd, 0);
     }
 }
 
@@ -313,7 +298,7 @@ int world_client(struct world *world)
     int fd[2];
 
     assert_non_null(bridge);
-    pair_tcp(fd);
+    pair_tcp(fd, 0);
     unblock(fd[0]);
     unblock(fd[1]);
     assert_int_equal(
