@@ -51,17 +51,33 @@ static void pass(struct script *s, uint32_t stream, uint32_t length)
     mux_consume(s->mux, stream, length);
 }
 
+/* The same, its last bytes by and by: nobody waits for long. */
+static void pass_evenly(struct script *s, uint32_t stream, uint32_t length,
+                        uint64_t elapsed_ms)
+{
+    pass(s, stream, length - PIECES);
+    for (uint32_t i = 0; i < PIECES; i++) {
+        script_wait(s, elapsed_ms / PIECES);
+        pass(s, stream, 1);
+    }
+}
+
+/* Half of the initial window arrives, and is consumed after elapsed_ms. */
+static void pass_slowly(struct script *s, uint64_t elapsed_ms)
+{
+    script_send_zeros(s, 1, W0 / 2);
+    script_expect_bytes(s, 1, W0 / 2);
+    script_wait(s, elapsed_ms);
+    mux_consume(s->mux, 1, W0 / 2);
+}
+
 /* As much as fills the initial window passes within a round trip, and the
  * update that follows grants so much. */
 static void pass_a_window(struct script *s, uint32_t stream, uint32_t granted)
 {
     pass(s, stream, W0 / 2);
     script_expect(s, WIRE_WINDOW_UPDATE, 0, stream, W0 / 2);
-    pass(s, stream, W0 / 2 - PIECES);
-    for (uint32_t i = 0; i < PIECES; i++) { /* nobody waits for long */
-        script_wait(s, RTT_MS / PIECES);
-        pass(s, stream, 1);
-    }
+    pass_evenly(s, stream, W0 / 2, RTT_MS);
     script_expect(s, WIRE_WINDOW_UPDATE, 0, stream, granted);
 }
 
@@ -110,10 +126,7 @@ static void a_slow_reader_keeps_its_window(void **state)
     (void)state;
     begin(&s);
     for (int i = 0; i < 20; i++) {
-        script_send_zeros(&s, 1, W0 / 2);
-        script_expect_bytes(&s, 1, W0 / 2);
-        script_wait(&s, 5 * RTT_MS);
-        mux_consume(s.mux, 1, W0 / 2);
+        pass_slowly(&s, 5 * RTT_MS);
         script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2);
     }
     assert_int_equal(mux_grown(s.mux), 0);
@@ -148,15 +161,6 @@ static void a_burst_is_no_rate(void **state)
     }
     assert_int_equal(mux_grown(s.mux), 0);
     script_end(&s);
-}
-
-/* Half of the initial window arrives, and is consumed after elapsed_ms. */
-static void pass_slowly(struct script *s, uint64_t elapsed_ms)
-{
-    script_send_zeros(s, 1, W0 / 2);
-    script_expect_bytes(s, 1, W0 / 2);
-    script_wait(s, elapsed_ms);
-    mux_consume(s->mux, 1, W0 / 2);
 }
 
 /* It slows down: credit is kept back, half of each update at most. */
@@ -391,11 +395,7 @@ static void no_round_trip_is_longer_than_ten_seconds(void **state)
     begin_at(&s, &config, 20000);
     pass(&s, 1, W0 / 2);
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2);
-    pass(&s, 1, W0 / 2 - PIECES);
-    for (uint32_t i = 0; i < PIECES; i++) {
-        script_wait(&s, 10000 / PIECES);
-        pass(&s, 1, 1);
-    }
+    pass_evenly(&s, 1, W0 / 2, 10000);
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2 + W0);
     script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
     script_end(&s);

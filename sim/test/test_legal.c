@@ -187,8 +187,6 @@ static void exactly_the_growth(struct pen *pen)
     say(pen);
 }
 
-/* ---- what is not, one rule each ------------------------------------------ */
-
 /* However many streams came and went meanwhile. */
 static void a_reset_that_crosses_the_last_fin(struct pen *pen)
 {
@@ -204,16 +202,23 @@ static void a_reset_that_crosses_the_last_fin(struct pen *pen)
     say(pen);
 }
 
-/* The server had nothing more to send when it came. */
-static void a_finished_stream_whose_credit_overflows(struct pen *pen)
+static void overflow_behind_a_fin(struct pen *pen)
 {
     open_stream(pen, 2);
     frame(pen, WINDOW, FIN, 2, 0);
     frame(pen, WINDOW, 0, 2, 0xffffffff);
     hear(pen);
+}
+
+/* The server had nothing more to send when it came. */
+static void a_finished_stream_whose_credit_overflows(struct pen *pen)
+{
+    overflow_behind_a_fin(pen);
     frame(pen, WINDOW, FIN, 2, 0);
     say(pen);
 }
+
+/* ---- what is not, one rule each ------------------------------------------ */
 
 static void the_server_masks(struct pen *pen)
 {
@@ -487,10 +492,7 @@ static void a_stream_whose_credit_overflows(struct pen *pen)
 
 static void more_of_a_stream_whose_credit_has_overflown(struct pen *pen)
 {
-    open_stream(pen, 2);
-    frame(pen, WINDOW, FIN, 2, 0);
-    frame(pen, WINDOW, 0, 2, 0xffffffff);
-    hear(pen);
+    overflow_behind_a_fin(pen);
     data(pen, 2, "x");
     say(pen);
 }
