@@ -50,6 +50,13 @@ def _late(name, title, bulk, rigs, bulk_job="get"):
 _LINE = ("direct", "ours", "goagent", "go", "rathole", "bore", "wstunnel", "ssh")  # over a long one
 
 
+def _late_line(name, beside, bulk, rate=100, mbits=100):
+    return Case(name, "latency of %d small requests a second%s%s, 20 ms of round trip, %d Mbit/s" % (
+        rate, " " if bulk else ", ", beside, mbits), "ask", _LINE, connections=16, rate=rate, bulk=bulk, measured=3000,
+                warm_up=2000, figures=("p99 us", "p50 us", "bulk GiB/s")[:3 if bulk else 2], less_is_better=True, round_trip=20,
+                line_rate=mbits * 125_000)
+
+
 def _far(job, round_trip, loss):
     way = "agent → client" if job == "get" else "client → agent"
     return Case("far%d%s-%s" % (round_trip, "-loss" if loss else "", job),
@@ -82,21 +89,10 @@ CASES = {case.name: case for case in [
     _late("late1", "latency of 400 small requests a second beside 1 bulk stream to the client", 1, _QUEUES),
     _late("late16", "latency of 400 small requests a second beside 16 bulk streams to the client", 16, _QUEUES),
     _late("late1-put", "latency of 400 small requests a second beside 1 bulk stream to the agent", 1, _QUEUES, "put"),
-    Case("late-line0", "latency of 100 small requests a second, nothing else, 20 ms of round trip, 100 Mbit/s", "ask",
-         _LINE, connections=16, rate=100, measured=3000, warm_up=2000,
-         figures=("p99 us", "p50 us"), less_is_better=True, round_trip=20, line_rate=12_500_000),
-    Case("late-line", "latency of 100 small requests a second beside 1 bulk stream to the client, 20 ms of round trip, "
-         "100 Mbit/s", "ask", _LINE, connections=16, rate=100, bulk=1,
-         measured=3000, warm_up=2000, figures=("p99 us", "p50 us", "bulk GiB/s"), less_is_better=True, round_trip=20,
-         line_rate=12_500_000),
-    Case("late-line4", "latency of 100 small requests a second beside 4 bulk streams to the client, 20 ms of round trip, "
-         "100 Mbit/s", "ask", _LINE, connections=16, rate=100, bulk=4,
-         measured=3000, warm_up=2000, figures=("p99 us", "p50 us", "bulk GiB/s"), less_is_better=True, round_trip=20,
-         line_rate=12_500_000),
-    Case("late-thin", "latency of 50 small requests a second beside 1 bulk stream to the client, 20 ms of round trip, "
-         "20 Mbit/s", "ask", _LINE, connections=16, rate=50, bulk=1,
-         measured=3000, warm_up=2000, figures=("p99 us", "p50 us", "bulk GiB/s"), less_is_better=True, round_trip=20,
-         line_rate=2_500_000),
+    _late_line("late-line0", "nothing else", 0),
+    _late_line("late-line", "beside 1 bulk stream to the client", 1),
+    _late_line("late-line4", "beside 4 bulk streams to the client", 4),
+    _late_line("late-thin", "beside 1 bulk stream to the client", 1, rate=50, mbits=20),
     *[_far(job, round_trip, loss) for round_trip in (20, 100, 200) for loss in (0, 0.01) for job in ("get", "put")],
     *[Crowd("storm%d" % count, "%s agents connect at once" % figures.short(count), "storm", ("ours", "go"), count,
             figures=("us CPU a connect", "live p99 ms", "live max ms", "connects/s", "lost")) for count in (1000, 5000, 10000)],
