@@ -1,10 +1,12 @@
 /* relay: a bare TCP relay, for what moving bytes costs at least.
  *
- *   relay copy|splice ADDRESS TARGET
+ *   relay copy|unmask|splice ADDRESS TARGET
  *
  * Listens on ADDRESS, prints its port, and joins each connection to TARGET,
  * with recv() and send() through one buffer, or with splice() through a pipe a
- * direction. One thread, level-triggered; half-closes are carried.
+ * direction. unmask is copy, and takes what comes from TARGET for the payload
+ * of one endless WebSocket frame, whose key is 0, so that it stays as it is.
+ * One thread, level-triggered; half-closes are carried.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +18,7 @@
 #include <unistd.h>
 
 #include "bench/tool.h"
+#include "core/ws.h"
 
 #define PIECE (256u * 1024u)
 
@@ -27,6 +30,7 @@ struct side {
     int pipe[2];     /* splice: from this side to the other */
     uint8_t *bytes;  /* copy: what the other side has not taken */
     size_t at, held; /* of bytes, or in the pipe */
+    struct ws ws;    /* unmask: what comes from the target */
     bool ended;      /* nothing more comes from this side */
     bool told;       /* and the other side knows */
 };
@@ -38,7 +42,7 @@ struct pair {
 };
 
 static int epoll;
-static bool does_splice;
+static bool does_splice, does_unmask;
 static struct socket_address target;
 static struct pair *dead;
 
@@ -70,6 +74,26 @@ static void end(struct pair *pair)
     dead = pair;
 }
 
+static void unmask(struct side *side, uint8_t *bytes, size_t length)
+{
+    struct ws_event event;
+
+    while (ws_receive(&side->ws, &bytes, &length, &event)) {
+        if (event.kind != WS_DATA) {
+            tool_die("not a frame");
+        }
+    }
+}
+
+static void begin_frame(struct side *side)
+{
+    uint8_t header[] = {0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff,
+                        0xff, 0xff, 0xff, 0,    0,    0,    0};
+
+    ws_init(&side->ws, WS_SERVER);
+    unmask(side, header, sizeof header);
+}
+
 static ssize_t fill(struct side *side)
 {
     if (does_splice) {
@@ -77,7 +101,11 @@ static ssize_t fill(struct side *side)
                       SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     }
     side->at = 0;
-    return recv(side->fd, side->bytes, PIECE, 0);
+    ssize_t length = recv(side->fd, side->bytes, PIECE, 0);
+    if (length > 0 && does_unmask && side == &side->pair->sides[1]) {
+        unmask(side, side->bytes, (size_t)length);
+    }
+    return length;
 }
 
 static ssize_t drain(struct side *side)
@@ -157,6 +185,7 @@ static void join(int near)
         } else if ((side->bytes = malloc(PIECE)) == NULL) {
             tool_die("memory");
         }
+        begin_frame(side);
         watch(side, EPOLL_CTL_ADD, EPOLLIN);
     }
 }
@@ -191,12 +220,15 @@ static void run(int listener)
 
 int main(int argc, char **argv)
 {
+    if (argc == 4) {
+        does_splice = strcmp(argv[1], "splice") == 0;
+        does_unmask = strcmp(argv[1], "unmask") == 0;
+    }
     if (argc != 4 ||
-        (strcmp(argv[1], "copy") != 0 && strcmp(argv[1], "splice") != 0)) {
-        fprintf(stderr, "usage: relay copy|splice ADDRESS TARGET\n");
+        (!does_splice && !does_unmask && strcmp(argv[1], "copy") != 0)) {
+        fprintf(stderr, "usage: relay copy|unmask|splice ADDRESS TARGET\n");
         return 2;
     }
-    does_splice = strcmp(argv[1], "splice") == 0;
     (void)signal(SIGPIPE, SIG_IGN); /* splice() has no flag for it */
     epoll = epoll_create1(EPOLL_CLOEXEC);
     struct socket_address address = tool_address(argv[2]);

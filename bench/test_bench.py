@@ -184,6 +184,15 @@ def what_is_not_met_has_its_reason_beside_the_floor():
     equal(report.reasons([]), [])
 
 
+def what_comes_from_an_agent_has_to_be_unmasked():
+    """P-01: the least that get can do is another than put's, which need not look at bytes."""
+    runs = [run_of("get16", name, 0, **{"cpu s a GiB": value})
+            for name, value in (("ours", 0.4), ("goserver", 1.0), ("unmask", 0.39), ("splice", 0.1))]
+    found = report.reasons(runs)
+    equal(len(found), 4)
+    assert "unmasked" in found[3] and "0.39" in found[3], found[3]
+
+
 def growth_is_the_exponent_of_a_total():
     """A cost for each that stays makes a linear total; one that doubles with ten times as many does not pass."""
     runs = [run_of("small", "x", 0, f=3), run_of("large", "x", 0, f=3), run_of("dear", "x", 0, f=6)]
@@ -311,12 +320,12 @@ def the_origin_answers_small_and_bulk_requests_exactly():
             equal([int.from_bytes(file.read(8), sys.byteorder) for _ in range(2)], [70000, 3])
 
 
-def load_counts_what_came_through_both_relays():
-    """Every job, kept connections and one each, to the origin itself and through copy and splice."""
+def load_counts_what_came_through_all_relays():
+    """Every job, kept connections and one each, to the origin itself and through copy, unmask and splice."""
     with Started() as started, tempfile.TemporaryDirectory() as folder:
         counters = folder + "/counters"
         origin = started.start("origin", counters, "127.0.0.1:0")
-        addresses = [origin, *[started.start("relay", kind, "127.0.0.1:0", origin) for kind in ("copy", "splice")]]
+        addresses = [origin, *[started.start("relay", kind, "127.0.0.1:0", origin) for kind in ("copy", "unmask", "splice")]]
         for address, pid in zip(addresses, [str(popen.pid) for popen in started.popens]):
             for job, more in (("get", ["--connections", "4"]), ("put", ["--connections", "4", "--counters", counters])):
                 found = load(job, address, "--watch", pid, *more)
@@ -396,10 +405,10 @@ TESTS = [
     a_machine_that_stays_loud_gives_the_least_disturbed_run_and_says_so,
     patience_ends_when_the_machine_does_not_get_quiet, an_exponent_is_the_slope_between_logarithms,
     short_numbers_have_three_digits_that_matter, every_plan_names_what_there_is, a_goal_is_met_by_the_median_of_its_pairs,
-    what_is_not_met_has_its_reason_beside_the_floor, growth_is_the_exponent_of_a_total, figures_of_the_core_take_the_form_of_all_others,
+    what_is_not_met_has_its_reason_beside_the_floor, what_comes_from_an_agent_has_to_be_unmasked, growth_is_the_exponent_of_a_total, figures_of_the_core_take_the_form_of_all_others,
     a_plot_is_well_formed_and_its_bars_are_in_proportion, the_report_says_what_was_measured_and_what_was_not,
     the_origin_answers_small_and_bulk_requests_exactly,
-    load_counts_what_came_through_both_relays, load_gives_up_on_a_service_that_is_none,
+    load_counts_what_came_through_all_relays, load_gives_up_on_a_service_that_is_none,
     a_machine_alone_is_a_namespace_that_does_not_pace, link_carries_packets_late_and_loses_what_it_must,
 ]
 

@@ -6,7 +6,7 @@ from measure.core import Core
 from measure.crowd import Crowd
 
 ORTHRUS = ["ours", "goagent", "goserver", "go"]
-RELAYS = ["haproxy", "nginx", "socat", "relay", "splice"]
+RELAYS = ["haproxy", "nginx", "socat", "relay", "unmask", "splice"]
 CHAINS = ["haproxy2", "nginx2"]
 RIVALS = ["rathole", "bore", "wstunnel", "chisel", "frp", "ssh"]
 
@@ -118,7 +118,7 @@ QUICK = [
 _BULK = [*ORTHRUS, "haproxy", "relay", "splice", "rathole", "bore"]
 _FAR = ["direct", "ours", "go", "rathole", "bore"]
 PUBLISHED = [
-    *[(name, 5, _BULK) for name in ("get1", "get16", "put1", "put16")],
+    *[(name, 5, [*_BULK, "unmask"]) for name in ("get1", "get16")], *[(name, 5, _BULK) for name in ("put1", "put16")],
     ("get1", 1, ["direct", "nginx", "socat", "haproxy2", "nginx2", "ssh"]),
     ("get1-tls", 5, None), ("put1-tls", 5, None),
     ("ask16", 5, [*ORTHRUS, "haproxy", "haproxy2", "rathole", "bore", "ssh"]),

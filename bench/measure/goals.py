@@ -63,7 +63,9 @@ class Growth:
         return "≤ %g" % self.at_most
 
 
-_FLOOR = "a splice relay without frames, which only moves pages, would have {floor} in the same runs."
+_MASKED = ("what an agent sends is masked (RFC 6455, 5.3), so that it has to be read, unmasked and sent: a relay of our own that "
+           "does only that, without frames or streams, would have {floor} in the same runs.")
+_PAGES = "a splice relay without frames, which only moves pages, would have {floor} in the same runs."
 _CORES = ("what is saturated is not the link but two processors, which five programs share; the tail is the scheduler's slices, "
           "for Go as for Orthrus. What a saturated line does is `late-line`.")
 _WAKES = ("the Go agent writes 16 KiB at a time. They gather before orthrusd reads them (D-087), but of 16 streams each belongs to "
@@ -73,9 +75,10 @@ _CONNECT = ("the Go reference checks no key. What is left is the kernel's for tw
 _COPY = "the copy alone, without any multiplexer, would have {floor} in the same runs; orthrusd does without it."
 
 
-def _bulk(requirement, case, text, ours, theirs, limit, why=_FLOOR, figure="cpu s a GiB"):
+def _bulk(requirement, case, text, ours, theirs, limit, why="", figure="cpu s a GiB"):
+    floor, least = (_MASKED, "unmask") if case.startswith("get") else (_PAGES, "splice")
     return Goal(requirement, "%s: CPU a GiB, %s" % (case, text), (case, ours, figure), (case, theirs, figure), at_most=limit,
-                why=why, floor=(case, "splice", figure))
+                why=why or floor, floor=(case, least, figure))
 
 
 def _all():

@@ -392,6 +392,7 @@ RIGS = {
     "nginx2": relay(nginx, hops=2),
     "socat": relay(socat),
     "relay": relay(bare("copy")),
+    "unmask": relay(bare("unmask")),
     "splice": relay(bare("splice")),
     "rathole": rival(rathole_server, rathole_agent),
     "bore": rival(bore_server, bore_agent, BORE_DOOR),
@@ -407,7 +408,8 @@ TITLES = {
     "go": "Go server + Go agent", "readonly": "Orthrus, read-only policy", "ours-tls": "Orthrus, TLS",
     "goagent-tls": "orthrusd + Go agent, TLS", "go-tls": "Go server + Go agent, TLS",
     "haproxy": "HAProxy", "haproxy2": "2 × HAProxy", "haproxy2-tls": "2 × HAProxy, TLS between", "nginx": "nginx",
-    "nginx2": "2 × nginx", "socat": "socat", "relay": "bare recv/send relay", "splice": "bare splice relay",
+    "nginx2": "2 × nginx", "socat": "socat", "relay": "bare recv/send relay",
+    "unmask": "bare recv/unmask/send relay", "splice": "bare splice relay",
     "rathole": "rathole", "bore": "bore", "wstunnel": "wstunnel", "wstunnel-tls": "wstunnel, TLS", "chisel": "chisel (SSH)",
     "frp": "frp (TLS)", "ssh": "ssh -R",
 }
