@@ -2,6 +2,7 @@
 """The measuring itself: arithmetic, and the programs that make load. No figure of time is judged. Usage: test_bench.py
 FOLDER-OF-PROGRAMS; prints TAP."""
 import contextlib
+import importlib.machinery
 import json
 import os
 import socket
@@ -158,6 +159,15 @@ def run_of(case, peer, number, **found):
     """A run as bench/run leaves it."""
     return {"case": case, "peer": peer, "round": number, "others": 0.01, "tries": 1, "disturbed": False,
             "figures": {name.replace("_", " "): value for name, value in found.items()}}
+
+
+def figures_to_be_drawn_are_replaced_by_their_like_only():
+    """A few cases, measured to see something, leave the published figures alone unless --keep says that they belong to them."""
+    run = importlib.machinery.SourceFileLoader("run", os.path.join(HERE, "run")).load_module()  # pylint: disable=deprecated-method
+    for words, name in (("get1 --rounds 1", "bench-last"), ("--quick", "bench-last"), ("", "bench-last"), ("--published", "bench"),
+                        ("--keep get1", "bench"), ("--report", "bench")):
+        equal(run.options(words.split()).json, os.path.join(os.path.dirname(HERE), "build", name + ".json"))
+    equal(run.options(["--published", "--json", "x"]).json, "x")
 
 
 def a_goal_is_met_by_the_median_of_its_pairs():
@@ -404,7 +414,8 @@ TESTS = [
     a_disturbed_run_is_thrown_away_and_repeated,
     a_machine_that_stays_loud_gives_the_least_disturbed_run_and_says_so,
     patience_ends_when_the_machine_does_not_get_quiet, an_exponent_is_the_slope_between_logarithms,
-    short_numbers_have_three_digits_that_matter, every_plan_names_what_there_is, a_goal_is_met_by_the_median_of_its_pairs,
+    short_numbers_have_three_digits_that_matter, every_plan_names_what_there_is,
+    figures_to_be_drawn_are_replaced_by_their_like_only, a_goal_is_met_by_the_median_of_its_pairs,
     what_is_not_met_has_its_reason_beside_the_floor, what_comes_from_an_agent_has_to_be_unmasked, growth_is_the_exponent_of_a_total, figures_of_the_core_take_the_form_of_all_others,
     a_plot_is_well_formed_and_its_bars_are_in_proportion, the_report_says_what_was_measured_and_what_was_not,
     the_origin_answers_small_and_bulk_requests_exactly,
