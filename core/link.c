@@ -389,6 +389,11 @@ size_t link_emit(struct link *link, uint64_t now_ms, uint8_t *bytes,
     return mux_emit_control(link->mux, now_ms, bytes, capacity);
 }
 
+void link_set_turn(struct link *link, uint32_t payload)
+{
+    mux_set_turn(link->mux, payload);
+}
+
 bool link_next_read(const struct link *link, struct link_read *read)
 {
     struct mux_sender sender;

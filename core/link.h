@@ -89,6 +89,8 @@ struct link_read {
 /* Whose socket to read now, straight into the outgoing frame. A question. */
 bool link_next_read(const struct link *link, struct link_read *read);
 
+void link_set_turn(struct link *link, uint32_t payload); /* mux_set_turn() */
+
 /* length bytes of conn stand at frame + WIRE_HEADER_SIZE. Returns header plus
  * payload. */
 size_t link_emit_data(struct link *link, uint32_t conn, uint8_t *frame,

@@ -55,6 +55,7 @@
 
 #define STREAMS_MAX 32768u
 #define CACHE_LINE 64u
+#define TURN_PAYLOAD 65536u
 
 void mux_config_default(struct mux_config *config, enum mux_role role)
 {
@@ -118,10 +119,10 @@ struct mux *mux_init(void *memory, size_t size, const struct mux_config *config,
         .tokens_ms = now_ms,
         .unanswered_ms = now_ms,
     };
-    mux->turn_left = mux_quantum(mux);
     stream_table_init(&mux->table, (uint8_t *)memory + table_offset(),
                       config->outbound_max + config->inbound_max,
                       config->hash_key);
+    mux_set_turn(mux, TURN_PAYLOAD);
     INVARIANT_ALL(mux_invariant(mux));
     return mux;
 }
@@ -212,7 +213,7 @@ void mux_leave(struct mux *mux, struct stream *stream)
     bool fresh = stream_is_listed(stream, STREAM_FRESH);
 
     if (stream_list_first(&mux->table, STREAM_READY) == stream) {
-        mux->turn_left = mux_quantum(mux);
+        mux->turn_left = mux->quantum;
         mux->turns++;
     }
     stream_list_remove(&mux->table, fresh ? STREAM_FRESH : STREAM_READY,
@@ -666,9 +667,9 @@ void mux_invariant(const struct mux *mux)
     INVARIANT(mux->used[MUX_PEERS] <= mux->config.inbound_max);
 
     INVARIANT(mux->turn_left > WIRE_HEADER_SIZE);
-    INVARIANT(mux->turn_left <= mux_quantum(mux));
+    INVARIANT(mux->turn_left <= mux->quantum);
     INVARIANT(stream_list_first(&mux->table, STREAM_READY) != NULL ||
-              mux->turn_left == mux_quantum(mux));
+              mux->turn_left == mux->quantum);
     INVARIANT(mux->pong_count <= MUX_PONGS_MAX);
     INVARIANT(mux->refused_count <= MUX_REFUSED_MAX);
     INVARIANT(mux->tokens <= (uint64_t)mux->config.useless_burst * 1000);

@@ -149,6 +149,11 @@ struct mux_sender {
  * False if none, or while control frames are pending (control goes first). */
 bool mux_next_sender(const struct mux *mux, struct mux_sender *sender);
 
+/* From now on a turn, which a stream has while others wait for theirs, is as
+ * long as a frame of so much payload: 1..frame_payload_max, more is as that;
+ * 65536 at first. Long turns save frames, with short ones others wait less. */
+void mux_set_turn(struct mux *mux, uint32_t payload);
+
 /* Frame length payload bytes that you put at frame + WIRE_HEADER_SIZE; the
  * header is written in front of them. 0 < length <= quota of the last
  * mux_next_sender() for that stream. Returns header plus payload. */

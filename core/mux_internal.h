@@ -63,6 +63,7 @@ struct mux {
     uint32_t grown; /* bytes of windows beyond recv_window */
 
     /* output */
+    uint32_t quantum;   /* wire bytes of a whole turn */
     uint32_t turn_left; /* wire bytes that the first ready stream may send */
     uint32_t turns;     /* that ended; wraps */
     bool go_away_owed;  /* failed: tell the peer */
@@ -163,6 +164,5 @@ void mux_abandon(struct mux *mux, struct stream *stream);
 void mux_release(struct mux *mux, struct stream *stream);
 
 bool mux_control_is_pending(const struct mux *mux);
-uint32_t mux_quantum(const struct mux *mux);
 
 #endif

@@ -14,14 +14,19 @@
 _Static_assert(2 * WIRE_HEADER_SIZE + MUX_PREFACE_MAX <= CONTROL_MAX,
                "a SYN and its preface fit");
 
-/* Payload that a stream sends while others wait for their turn. */
-#define TURN_PAYLOAD 65536u
-
-uint32_t mux_quantum(const struct mux *mux)
+/* What is left of the turn that has begun is at most one of the new length. */
+void mux_set_turn(struct mux *mux, uint32_t payload)
 {
-    uint32_t payload = mux->config.frame_payload_max;
+    uint32_t payload_max = mux->config.frame_payload_max;
 
-    return WIRE_HEADER_SIZE + (payload < TURN_PAYLOAD ? payload : TURN_PAYLOAD);
+    REQUIRE(payload > 0);
+    mux->quantum =
+        WIRE_HEADER_SIZE + (payload < payload_max ? payload : payload_max);
+    if (mux->turn_left > mux->quantum ||
+        stream_list_first(&mux->table, STREAM_READY) == NULL) {
+        mux->turn_left = mux->quantum;
+    }
+    INVARIANT_ALL(mux_invariant(mux));
 }
 
 static bool go_away_is_due(const struct mux *mux)
@@ -198,7 +203,7 @@ static uint32_t quota_of(const struct mux *mux, const struct stream *stream)
         1) {
         quota = mux->config.frame_payload_max;
     } else if (stream_is_listed(stream, STREAM_FRESH)) {
-        quota = mux_quantum(mux) - WIRE_HEADER_SIZE;
+        quota = mux->quantum - WIRE_HEADER_SIZE;
     }
     return stream->send_window < quota ? stream->send_window : quota;
 }

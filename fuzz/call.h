@@ -23,7 +23,8 @@
     X(CALL_GO_AWAY, "go-away") /* length: 0 not to tell */         \
     X(CALL_FAIL, "fail")       /* the transport is gone */         \
     X(CALL_HEARD, "heard")                                         \
-    X(CALL_DELIVER, "deliver") /* length: bytes under way to the end */
+    X(CALL_DELIVER, "deliver") /* length: bytes under way to it */ \
+    X(CALL_TURN, "turn")       /* length: payload while others wait */
 
 enum call {
 #define X(name, text) name,

@@ -291,6 +291,9 @@ void end_call(struct end *end, enum call call, uint32_t number, uint32_t length)
         MUST(mux_fail(end->mux, STATUS_TRANSPORT_LOST) != STATUS_OK);
         remove_all(end, STATUS_TRANSPORT_LOST);
         break;
+    case CALL_TURN:
+        mux_set_turn(end->mux, length > 0 ? length : 1);
+        break;
     case CALL_HEARD:
         mux_heard(end->mux, end->now_ms);
         break;

@@ -51,6 +51,7 @@ void transport_config_default(struct transport_config *config)
         .message_min = 16384,
         .message_max = 262144,
         .message_ms = 2,
+        .turn_max = 131072,
         .burst_max = 524288,
         .move_min = 49152,
         .gather_mark = 98304,
@@ -606,6 +607,15 @@ static void set_mark(int fd, int mark)
     }
 }
 
+/* A turn is a message, up to where longer ones would save little. */
+static void set_turn(struct transport *transport)
+{
+    size_t max = transport_pool_config(transport->pool)->turn_max;
+    size_t limit = transport->message_limit;
+
+    link_set_turn(transport->link, (uint32_t)(limit < max ? limit : max));
+}
+
 /* A message is with the kernel: how large may the next one be? */
 static void adapt(struct transport *transport,
                   const struct transport_buffer *buffer)
@@ -632,7 +642,10 @@ static void adapt(struct transport *transport,
     if (mark != mark_of(config, transport->message_limit)) {
         set_mark(transport->fd, mark);
     }
-    transport->message_limit = limit;
+    if (limit != transport->message_limit) {
+        transport->message_limit = limit;
+        set_turn(transport);
+    }
 }
 
 static bool flush_pending(struct transport *transport)
@@ -872,6 +885,7 @@ bool transport_open(struct transport *transport, struct transport_pool *pool,
         .writable = true,
     };
     ws_init(&transport->ws, role);
+    set_turn(transport);
     gather_init(&transport->gather, transport_pool_loop(pool), fd,
                 transport_pool_config(pool)->gather_mark, on_gathered,
                 transport);

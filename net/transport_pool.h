@@ -26,6 +26,8 @@ struct transport_config {
     size_t message_min;       /* payload, >= 4096; default 16384 */
     size_t message_max;       /* payload, >= message_min; default 262144 */
     uint64_t message_ms;      /* default 2 */
+    size_t turn_max;          /* payload that a stream sends while others wait
+                                 is a message and at most this; 131072 */
     size_t burst_max;         /* bytes a transport sends a turn; 524288 */
     size_t move_min;          /* sockets that have this much to read at once are
                                  moved through a pipe, without a copy (plain

@@ -669,6 +669,7 @@ bool transport_open(struct transport *transport, struct transport_pool *pool,
         .writable = true,
     };
     ws_init(&transport->ws, role);
+    link_set_turn(link, (uint32_t)pool->message_max);
     transport->job = job_new(pool->loop, run_burst, transport);
     transport->legal = legal_new(&pool->legals, pool->loop->sim, legal);
     socket_own(socket, on_ready, transport);

@@ -493,6 +493,55 @@ static void only_a_lone_stream_sends_more_than_a_turn_in_a_frame(void **state)
     script_forget(&s);
 }
 
+/* What is left of the turn that has begun becomes shorter, not longer. */
+static void a_turn_is_as_long_as_was_said(void **state)
+{
+    static uint8_t frame[WIRE_HEADER_SIZE + TURN];
+    struct script s;
+    struct share share;
+
+    (void)state;
+    start_round(&s);
+    mux_set_turn(s.mux, 30000);
+    take_turns(&s, &share, 4, 0, 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(share.bytes[i], 30000);
+    }
+    mux_emit_data(s.mux, 2, frame, 5000); /* begins a turn */
+    expect_sender(&s, 2, 24988);
+    mux_set_turn(s.mux, 500000);
+    expect_sender(&s, 2, 24988);
+    mux_set_turn(s.mux, 10000);
+    expect_sender(&s, 2, 10000);
+    mux_emit_data(s.mux, 2, frame, 9987); /* a byte is left */
+    mux_set_turn(s.mux, 1);
+    expect_sender(&s, 2, 1);
+    mux_emit_data(s.mux, 2, frame, 1);
+    expect_sender(&s, 4, 1);
+    mux_set_turn(s.mux, 500000); /* 4 has begun */
+    expect_sender(&s, 4, 1);
+    mux_emit_data(s.mux, 4, frame, 1);
+    expect_sender(&s, 6, 262144); /* the longest frame */
+    script_forget(&s);
+}
+
+static void the_first_turn_is_as_long_as_was_said(void **state)
+{
+    struct script s;
+
+    (void)state;
+    start_four(&s);
+    for (uint32_t id = 2; id <= 8; id += 2) {
+        mux_ready(s.mux, id, false);
+    }
+    mux_set_turn(s.mux, 100000);
+    mux_ready(s.mux, 2, true);
+    mux_ready(s.mux, 4, true);
+    expect_sender(&s, 2, 100000);
+    expect_assert_failure(mux_set_turn(s.mux, 0));
+    script_forget(&s);
+}
+
 static void a_sender_is_named_by_its_user(void **state)
 {
     struct script s;
@@ -804,6 +853,8 @@ static const struct CMUnitTest tests[] = {
     REQ("D15,W-24", frames_are_no_longer_than_configured),
     REQ("D26,L-05", ready_streams_take_turns),
     REQ("D26,L-05,P-02", only_a_lone_stream_sends_more_than_a_turn_in_a_frame),
+    REQ("D26,P-02,P-04", a_turn_is_as_long_as_was_said),
+    REQ("D26,P-02,P-04", the_first_turn_is_as_long_as_was_said),
     REQ("D26", a_sender_is_named_by_its_user),
     REQ("D26,L-05", small_frames_get_their_share_of_the_wire),
     REQ("D26", a_stream_that_comes_back_waits_for_its_turn),

@@ -72,6 +72,7 @@ static void do_one(struct pair *p, struct chance *chance, enum verb verb)
         break;
     case ACT:
         p->frame_max = 1 + draw(chance, 8192);
+        link_set_turn(end->link, (uint32_t)p->frame_max);
         pair_act(p, side, 32 + draw(chance, 20000));
         break;
     case DELIVER:

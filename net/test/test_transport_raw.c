@@ -151,8 +151,16 @@ static void send_slowly(struct world *world, int raw)
     assert_in_range(transport->message_limit, 16384, before / 2);
 }
 
+/* What whoever is next may send, others waiting; 0: nobody is. */
+static size_t turn_of(const struct transport *transport)
+{
+    struct link_read read;
+
+    return link_next_read(transport->link, &read) ? read.quota : 0;
+}
+
 /* Messages were large, and then slow. What the kernel may hold unsent follows
- * them. */
+ * them, and so does a turn. */
 static void a_slow_link_gets_small_messages(void **state)
 {
     struct world *world;
@@ -172,7 +180,7 @@ static void a_slow_link_gets_small_messages(void **state)
                                  .stalls = true};
         flow_step(&flows[i]);
     }
-    while (transport->message_limit < 65536) {
+    while (transport->message_limit < 65536 || turn_of(transport) <= 16384) {
         world_turn(world);
         while (recv(raw, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
         }
@@ -182,7 +190,45 @@ static void a_slow_link_gets_small_messages(void **state)
         send_slowly(world, raw);
     } while (transport->message_limit > 16384);
     assert_int_equal(option_of(transport->fd, TCP_NOTSENT_LOWAT), 32768);
+    assert_in_range(turn_of(transport), 1, 16384);
     for (int i = 0; i < 16; i++) {
+        close(flows[i].from);
+    }
+    close(raw);
+    world_stop(world);
+}
+
+static void short_turns(struct link_config *link,
+                        struct transport_config *transport)
+{
+    (void)link;
+    transport->turn_max = 1000;
+}
+
+static void a_turn_has_a_limit_of_its_own(void **state)
+{
+    struct world *world;
+    struct flow flows[2];
+    int raw;
+    (void)state;
+
+    world = world_start_raw(
+        &(struct world_options){.configure = short_turns, .unix_link = true},
+        (struct span){0}, &raw);
+    for (int i = 0; i < 2; i++) {
+        flows[i] = (struct flow){.from = world_client(world),
+                                 .to = -1,
+                                 .length = 8000000,
+                                 .stalls = true};
+    }
+    while (world->server.transport.pending == NULL) { /* raw does not read */
+        for (int i = 0; i < 2; i++) {
+            flow_step(&flows[i]);
+        }
+        world_turn(world);
+    }
+    assert_in_range(turn_of(&world->server.transport), 1, 1000);
+    for (int i = 0; i < 2; i++) {
         close(flows[i].from);
     }
     close(raw);
@@ -702,6 +748,7 @@ static void what_a_transport_wants_of_its_socket_is_inherited(void **state)
 static const struct CMUnitTest tests[] = {
     REQ("L-05,X18", a_slow_link_stops_the_clients),
     REQ("P-04,Y-05", a_slow_link_gets_small_messages),
+    REQ("P-02,P-04", a_turn_has_a_limit_of_its_own),
     REQ("P-04", what_the_kernel_holds_unsent_can_be_its_own_choice),
     REQ("P-02,L-02", a_full_pipe_is_thrown_away),
     REQ("L-07", bytes_that_came_with_the_upgrade_are_not_lost),
