@@ -69,7 +69,7 @@ def _far(job, round_trip, loss):
 _ALL = ORTHRUS + RELAYS + CHAINS + RIVALS
 _NO_FORKS = [name for name in _ALL if name != "socat"]  # a process for each connection cannot be accounted
 _TLS = ["ours-tls", "goagent-tls", "go-tls", "haproxy2-tls", "wstunnel-tls", "chisel", "frp", "ssh"]
-_QUEUES = ["ours", "goagent", "go", "haproxy2", *RIVALS]
+_QUEUES = ["ours", "goagent", "go", "haproxy2", "relay2", *RIVALS]
 
 CASES = {case.name: case for case in [
     _bulk("get1", "bulk, agent → client, 1 stream", "get", 1, ["direct", *_ALL]),
@@ -124,10 +124,10 @@ PUBLISHED = [
     ("ask16", 5, [*ORTHRUS, "haproxy", "haproxy2", "rathole", "bore", "ssh"]),
     ("ask1", 3, ["ours", "go", "haproxy2", "rathole", "bore"]), ("ask64", 3, ["ours", "go", "haproxy2", "rathole", "bore"]),
     ("ask-each", 3, ["ours", "go", "haproxy2", "rathole", "bore"]), ("policy", 5, None),
-    ("late0", 5, ["ours", "go", "rathole", "bore"]), ("late1", 5, ["ours", "go", "rathole", "bore"]),
+    ("late0", 5, ["ours", "go", "rathole", "bore"]), ("late1", 5, ["ours", "go", "relay2", "rathole", "bore"]),
     ("late16", 5, ["ours", "go", "rathole", "bore"]), ("late-line0", 2, _FAR), ("late-line", 3, _FAR),
     ("far100-get", 5, _FAR), ("far100-put", 2, _FAR),
     *[(name, 1, _FAR) for name in ("far20-get", "far200-get", "far100-loss-get")],
-    ("idle5000", 5, None), ("idle1000", 1, None), ("storm1000", 1, None), ("storm5000", 5, None),
+    ("idle5000", 5, None), ("idle1000", 3, ["ours"]), ("idle1000", 1, ["go"]), ("storm1000", 1, None), ("storm5000", 5, None),
     ("streams1000", 1, None), ("engine", 5, None), ("growth", 1, None),
 ]
