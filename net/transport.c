@@ -47,7 +47,7 @@ enum phase { OPEN, CLOSING, LINGERING, CLOSED, ENDED };
 void transport_config_default(struct transport_config *config)
 {
     *config = (struct transport_config){
-        .receive_max = 262144,
+        .receive_max = 1048576,
         .message_min = 16384,
         .message_max = 262144,
         .message_ms = 2,

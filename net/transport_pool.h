@@ -22,7 +22,7 @@
  * not wait behind a large message (Y-05, P-04), nor behind what the kernel
  * holds unsent: two messages. */
 struct transport_config {
-    size_t receive_max;       /* bytes a read, >= 4096; default 262144 */
+    size_t receive_max;       /* bytes a read, >= 4096; default 1048576 */
     size_t message_min;       /* payload, >= 4096; default 16384 */
     size_t message_max;       /* payload, >= message_min; default 262144 */
     uint64_t message_ms;      /* default 2 */
