@@ -666,6 +666,7 @@ void mux_invariant(const struct mux *mux)
     INVARIANT(mux->used[MUX_OURS] <= mux->config.outbound_max);
     INVARIANT(mux->used[MUX_PEERS] <= mux->config.inbound_max);
 
+    INVARIANT(mux->quantum <= WIRE_HEADER_SIZE + mux->config.frame_payload_max);
     INVARIANT(mux->turn_left > WIRE_HEADER_SIZE);
     INVARIANT(mux->turn_left <= mux->quantum);
     INVARIANT(stream_list_first(&mux->table, STREAM_READY) != NULL ||

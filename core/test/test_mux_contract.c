@@ -203,6 +203,17 @@ static void data_is_emitted_in_turn_and_within_the_quota(void **state)
     script_forget(&s);
 }
 
+static void a_turn_is_longer_than_nothing(void **state)
+{
+    struct script s;
+
+    (void)state;
+    script_start(&s, NULL);
+    expect_assert_failure(mux_set_turn(s.mux, 0));
+    mux_set_turn(s.mux, 1); /* the least is fine */
+    script_end(&s);
+}
+
 static void an_accepted_stream_sends_its_ack_first(void **state)
 {
     struct script s;
@@ -267,6 +278,7 @@ static void damage_breaks_the_invariant(void **state)
     DAMAGE(mux->next_id, 2);
     DAMAGE(mux->next_id, 5);
     DAMAGE(mux->peer_max, 0);
+    DAMAGE(mux->quantum, 12 + 262145);
     DAMAGE(mux->turn_left, 12);
     DAMAGE(mux->turn_left, 1000);
     DAMAGE(mux->pong_count, MUX_PONGS_MAX + 1);
@@ -294,6 +306,7 @@ static const struct CMUnitTest tests[] = {
     REQ("L-03", after_finish_there_is_nothing_to_send),
     REQ("D12,D14", no_more_is_consumed_than_was_delivered),
     REQ("D15,D26", data_is_emitted_in_turn_and_within_the_quota),
+    REQ("D26", a_turn_is_longer_than_nothing),
     REQ("D6", an_accepted_stream_sends_its_ack_first),
     REQ("D31", a_session_fails_with_a_status_of_sessions),
     REQ("Y-01", damage_breaks_the_invariant),
