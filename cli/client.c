@@ -48,25 +48,30 @@ static size_t collect(char *bytes, size_t size, size_t count, void *user)
 static bool read_token(struct client *client, char token[TOKEN_MAX])
 {
     FILE *file = fopen(client->token_file, "re");
-    if (file == NULL) {
+    char *line = file != NULL ? fgets(token, TOKEN_MAX, file) : NULL;
+    int error = errno;
+    bool failed = file == NULL || ferror(file) != 0;
+
+    if (file != NULL) {
+        fclose(file);
+    }
+    if (failed) {
         say(client,
             "cannot read the admin token %s: %s; run as the server's user, or "
             "name the file with --token-file",
-            client->token_file, strerror(errno));
+            client->token_file, strerror(error));
         return false;
     }
-    char *line = fgets(token, TOKEN_MAX, file);
-    fclose(file);
-    if (line != NULL) {
-        token[strcspn(token, "\r\n")] = '\0';
-    }
-    if (line == NULL || token[0] == '\0') {
+    size_t length = line != NULL ? strcspn(token, "\r\n") : 0;
+    if (length == 0 || length == TOKEN_MAX - 1) {
         say(client,
-            "the admin token file %s is empty; it holds one line, which the "
-            "server writes at its first start",
-            client->token_file);
+            "the admin token file %s %s; it holds one line, which the server "
+            "writes at its first start",
+            client->token_file,
+            length == 0 ? "is empty" : "begins with a line that is too long");
         return false;
     }
+    token[length] = '\0';
     return true;
 }
 

@@ -242,6 +242,12 @@ def errors_name_the_thing_and_the_remedy(world):
     assert code == 1 and "/nonexistent/t" in err and "--token-file" in err
     code, _, err = world.run("--token-file", "/dev/null", "status")
     assert code == 1 and "/dev/null is empty" in err
+    code, _, err = world.run("--token-file", world.directory.name, "status")
+    assert code == 1 and world.directory.name + ": Is a directory" in err, err
+    with open(world.token, "w", encoding="ascii") as file:
+        file.write("x" * 300 + "\n")
+    code, _, err = world.run("status")
+    assert code == 1 and "too long" in err, err
     with open(world.token, "w", encoding="ascii") as file:
         file.write("wrong\n")
     code, _, err = world.run("status")
