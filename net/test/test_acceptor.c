@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -183,6 +184,29 @@ static void a_closed_acceptor_refuses_at_once(void **state)
     stop(&server);
 }
 
+/* Connected clients may still be on their way to the queue. */
+static void wait_queued(const struct server *server, unsigned count)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+
+    for (int i = 0; i < 10000 && info.tcpi_unacked < count; i++) {
+        (void)poll(NULL, 0, i > 0);
+        assert_int_equal(getsockopt(server->acceptor.watch.fd, IPPROTO_TCP,
+                                    TCP_INFO, &info, &length),
+                         0);
+    }
+}
+
+/* Valgrind plays the limit of descriptors: it accepts a connection, closes it,
+ * and then says that there was no room. */
+static bool is_limit_played(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+
+    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+}
+
 /* Given a process without a free descriptor: whoever dials gets an error, not
  * silence; the loop does not spin; afterwards all is as before. */
 static void out_of_descriptors_the_newcomer_is_reset(void **state)
@@ -195,8 +219,12 @@ static void out_of_descriptors_the_newcomer_is_reset(void **state)
     int client, again, filler[64], fillers = 0;
     (void)state;
 
+    if (is_limit_played()) {
+        skip();
+    }
     start(&server);
     client = dial(&server);
+    wait_queued(&server, 1);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     none = limit;
     none.rlim_cur = (rlim_t)client + 1;
@@ -228,20 +256,6 @@ static void out_of_descriptors_the_newcomer_is_reset(void **state)
     close(client);
     close(server.last);
     stop(&server);
-}
-
-/* Connected clients may still be on their way to the queue. */
-static void wait_queued(const struct server *server, unsigned count)
-{
-    struct tcp_info info = {0};
-    socklen_t length = sizeof info;
-
-    for (int i = 0; i < 10000 && info.tcpi_unacked < count; i++) {
-        (void)poll(NULL, 0, i > 0);
-        assert_int_equal(getsockopt(server->acceptor.watch.fd, IPPROTO_TCP,
-                                    TCP_INFO, &info, &length),
-                         0);
-    }
 }
 
 static void a_flood_is_taken_in_portions(void **state)
