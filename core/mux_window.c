@@ -4,10 +4,11 @@
  *
  * A window is worth what its reader takes in one round trip, and the same again
  * for the updates that are under way: more would only be queued somewhere. What
- * it took is what was consumed between two grants that lie a round trip or more
- * apart, so that a burst is not mistaken for a rate. The round trip is the
- * shortest that any ping has seen: what waits in a queue is not distance, and a
- * window must not feed the queue that it is measured by.
+ * it took is what was consumed between two grants that lie half a round trip or
+ * more apart: a burst is not mistaken for a rate, and what a growth has brought
+ * is seen as soon as it is there, not together with what was before. The round
+ * trip is the shortest that any ping has seen: what waits in a queue is not
+ * distance, and a window must not feed the queue that it is measured by.
  *
  * While TCP repairs a loss nothing comes, for a round trip or more, and then
  * all that was under way comes at once: what a reader takes by and by says
@@ -119,7 +120,7 @@ void mux_measure(struct mux *mux, struct stream *stream)
     mux_take(mux, stream, 0);
     if (mux->round_trip_ms == UINT64_MAX) {
         ask(mux);
-    } else if (elapsed_ms >= round_trip_of(mux)) {
+    } else if (elapsed_ms >= half_of(mux)) {
         judge(mux, stream, elapsed_ms);
     }
 }

@@ -118,7 +118,23 @@ static void a_grown_window_may_be_used_up_and_no_more(void **state)
     script_end(&s);
 }
 
-/* It took all of its window, too, but needed ten round trips. */
+static void a_rate_needs_half_a_round_trip_to_be_seen(void **state)
+{
+    struct script s;
+
+    (void)state;
+    begin(&s);
+    pass_slowly(&s, RTT_MS / 2 - 1);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2);
+    assert_int_equal(mux_grown(s.mux), 0);
+    pass_slowly(&s, 1); /* all of the window within half of a round trip */
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0 / 2 + W0);
+    script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
+    assert_int_equal(mux_grown(s.mux), W0);
+    script_end(&s);
+}
+
+/* All of its window, too, but in ten round trips. */
 static void a_slow_reader_keeps_its_window(void **state)
 {
     struct script s;
@@ -502,13 +518,13 @@ static void what_came_before_a_wait_may_have_taken_longer(void **state)
     (void)state;
     begin(&s);
     for (uint32_t i = 0; i < 8; i++) {
-        pass_late(&s, RTT_MS / 10, W0 / 10);
+        pass_late(&s, RTT_MS / 10, W0 / 17); /* less than is granted at once */
     }
-    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, 8 * (W0 / 10));
-    pass_late(&s, RTT_MS, 1); /* 8 tenths, in 80 ms */
-    assert_int_equal(mux_grown(s.mux), 2 * 10 * (W0 / 10) - W0);
+    pass_late(&s, RTT_MS, 1); /* 8 seventeenths, in 80 ms */
+    uint32_t grown = 2 * 10 * (W0 / 17) - W0;
+    assert_int_equal(mux_grown(s.mux), grown);
     script_expect(&s, WIRE_PING, WIRE_SYN, 0, 2);
-    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, 1 + 2 * 10 * (W0 / 10) - W0);
+    script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, 8 * (W0 / 17) + 1 + grown);
     script_end(&s);
 }
 
@@ -619,7 +635,7 @@ static void a_reader_who_was_slow_did_not_wait(void **state)
     begin(&s);
     script_send_zeros(&s, 1, W0);
     script_expect_bytes(&s, 1, W0);
-    s.now_ms += RTT_MS - 1;
+    s.now_ms += RTT_MS / 2 - 1;
     mux_consume(s.mux, 1, W0);
     script_expect(&s, WIRE_WINDOW_UPDATE, 0, 1, W0);
     pass_late(&s, RTT_MS / 2 - 1, 1);
@@ -734,6 +750,7 @@ static void a_window_opens_until_the_link_is_full(void **state)
 static const struct CMUnitTest tests[] = {
     REQ("Y-04,P-06", a_window_is_twice_what_is_read_in_a_round_trip),
     REQ("Y-04", a_grown_window_may_be_used_up_and_no_more),
+    REQ("Y-04,P-06", a_rate_needs_half_a_round_trip_to_be_seen),
     REQ("Y-04,L-05", a_slow_reader_keeps_its_window),
     REQ("Y-04,L-05", a_reader_that_stops_keeps_its_window),
     REQ("Y-04,L-05", a_burst_is_no_rate),
