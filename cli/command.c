@@ -12,6 +12,7 @@
 #define AGENTS_PATH "/api/v1/orthrus/agents"
 #define SERVERS_PATH "/api/v1/remote-servers"
 #define PATH_SIZE 256
+#define UUID_LENGTH 36u
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -90,7 +91,8 @@ static json_t *find(struct command_context *context, const char *path,
 
 static bool is_uuid(const char *text)
 {
-    return text[strspn(text, "0123456789abcdefABCDEF-")] == '\0';
+    return strlen(text) == UUID_LENGTH &&
+           strspn(text, "0123456789abcdefABCDEF-") == UUID_LENGTH;
 }
 
 /* The path of one object, or of something below it. False: not an orthrusd's

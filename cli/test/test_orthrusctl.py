@@ -165,6 +165,10 @@ def an_unknown_or_ambiguous_name_is_refused_with_the_remedy(world):
     world.on("GET", AGENTS, 200, [agent(), agent(uuid=OTHER)])
     code, _, err = world.run("agent", "rm", "web-01")
     assert code == 1 and "uuid" in err
+    for uuid in ("1" * 300, ""):
+        world.on("GET", AGENTS, 200, [{"uuid": uuid, "name": "web-01"}])
+        code, _, err = world.run("agent", "rotate", "web-01")
+        assert code == 1 and "uuid" in err, err
     assert all(asked[0] == "GET" for asked in world.server.asked)
 
 
