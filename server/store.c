@@ -157,6 +157,11 @@ static enum store_result fail(struct store *store, const char *what)
 {
     (void)snprintf(store->error, sizeof(store->error), "%s: %s", what,
                    sqlite3_errmsg(store->db));
+    for (char *c = store->error; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            *c = '?'; /* a damaged schema is quoted as it is */
+        }
+    }
     return STORE_FAILED;
 }
 
