@@ -1,7 +1,6 @@
 #include "core/test/req.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -17,6 +16,7 @@
 #include "net/acceptor.h"
 #include "net/map.h"
 #include "net/socket.h"
+#include "net/test/world.h"
 
 struct server {
     struct loop *loop;
@@ -70,17 +70,6 @@ static int dial(const struct server *server)
         return -1;
     }
     return fd;
-}
-
-static int open_descriptors(void)
-{
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (readdir(dir) != NULL) {
-        count++;
-    }
-    closedir(dir);
-    return count;
 }
 
 static void connections_are_handed_over_ready_for_use(void **state)

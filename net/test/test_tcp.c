@@ -1,7 +1,6 @@
 #include "core/test/req.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -16,6 +15,7 @@
 
 #include "net/tcp.h"
 #include "net/test/pair.h"
+#include "net/test/world.h"
 
 #define WAIT_MS 3000
 #define TURNS_MAX 2000
@@ -76,17 +76,6 @@ static const struct tcp_ops ops = {
     .broken = on_broken,
     .closed = on_closed,
 };
-
-static int open_descriptors(void)
-{
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (readdir(dir) != NULL) {
-        count++;
-    }
-    closedir(dir);
-    return count;
-}
 
 static struct fixture *start_empty(size_t budget)
 {

@@ -37,6 +37,15 @@ static size_t frame(uint8_t *out, uint8_t opcode, const void *payload,
     return 6 + length;
 }
 
+/* A new client has so much to say, and does not read. */
+static struct flow stalled_client(struct world *world, size_t length)
+{
+    return (struct flow){.from = world_client(world),
+                         .to = -1,
+                         .length = length,
+                         .stalls = true};
+}
+
 /* The peer does not read: clients are not read either, and one message at most
  * waits in memory. */
 static void a_slow_link_stops_the_clients(void **state)
@@ -49,10 +58,7 @@ static void a_slow_link_stops_the_clients(void **state)
 
     world = world_start_raw(&over_unix, (struct span){0}, &raw);
     for (int i = 0; i < 8; i++) {
-        flows[i] = (struct flow){.from = world_client(world),
-                                 .to = -1,
-                                 .length = 8000000,
-                                 .stalls = true};
+        flows[i] = stalled_client(world, 8000000);
     }
     for (int i = 0; i < 500; i++) {
         for (int j = 0; j < 8; j++) {
@@ -174,10 +180,7 @@ static void a_slow_link_gets_small_messages(void **state)
     setsockopt(transport->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     setsockopt(raw, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     for (int i = 0; i < 16; i++) {
-        flows[i] = (struct flow){.from = world_client(world),
-                                 .to = -1,
-                                 .length = 200000,
-                                 .stalls = true};
+        flows[i] = stalled_client(world, 200000);
         flow_step(&flows[i]);
     }
     while (transport->message_limit < 65536 || turn_of(transport) <= 16384) {
@@ -216,10 +219,7 @@ static void a_turn_has_a_limit_of_its_own(void **state)
         &(struct world_options){.configure = short_turns, .unix_link = true},
         (struct span){0}, &raw);
     for (int i = 0; i < 2; i++) {
-        flows[i] = (struct flow){.from = world_client(world),
-                                 .to = -1,
-                                 .length = 8000000,
-                                 .stalls = true};
+        flows[i] = stalled_client(world, 8000000);
     }
     while (world->server.transport.pending == NULL) { /* raw does not read */
         for (int i = 0; i < 2; i++) {
