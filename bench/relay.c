@@ -185,8 +185,10 @@ static void join(int near)
         } else if ((side->bytes = malloc(PIECE)) == NULL) {
             tool_die("memory");
         }
-        begin_frame(side);
         watch(side, EPOLL_CTL_ADD, EPOLLIN);
+    }
+    if (does_unmask) {
+        begin_frame(&pair->sides[1]);
     }
 }
 
