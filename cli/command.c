@@ -106,8 +106,8 @@ static bool path_of(char path[PATH_SIZE], const char *base,
                         "this orthrusd?\n");
         return false;
     }
-    int length = snprintf(path, PATH_SIZE, "%s/%s%s", base, uuid, below);
-    return length > 0 && length < PATH_SIZE;
+    (void)snprintf(path, PATH_SIZE, "%s/%s%s", base, uuid, below);
+    return true;
 }
 
 /* Find word at base, call method on it, and hand over the answer. */
