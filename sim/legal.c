@@ -34,6 +34,7 @@ struct stream {
     bool spoke;  /* the preface is out */
     bool fin_out, rst_out, fin_in, rst_in;
     bool overflowed;    /* the peer granted more than there can be */
+    bool in_doubt;      /* a RST went out that was its own or another's */
     uint32_t again;     /* SYNs that came before the answer to the first */
     uint64_t send_left; /* granted by the peer, and not used */
     uint64_t granted;   /* to the peer, and not used */
@@ -273,6 +274,7 @@ static void judge_end(struct legal *legal, const struct frame *frame,
         }
         legal->answers += stream->ours || stream->acked ? 0 : 1;
         stream->rst_out = stream->again == 0;
+        stream->in_doubt = stream->again > 0;
         stream->again -= stream->again > 0 ? 1 : 0;
         return;
     }
@@ -460,10 +462,15 @@ static void hear_stream(struct legal *legal, const struct frame *frame)
     if ((frame->flags & SYN) != 0 && !is_own_id(legal, frame->id)) {
         if (stream == NULL || is_over(stream)) {
             stream = add(legal, frame->id, false);
-        } else if (stream->rst_in) { /* a refusal of it may still come */
+        } else if (stream->rst_in || stream->in_doubt) {
+            /* a refusal of it may still come, or it may still live */
             uint32_t again = stream->again + (stream->acked ? 0 : 1);
+            uint64_t left =
+                stream->rst_in || stream->overflowed ? 0 : stream->send_left;
             stream = add(legal, frame->id, false);
             stream->again = again;
+            stream->send_left =
+                left > stream->send_left ? left : stream->send_left;
         } else {
             stream->again++;
         }

@@ -218,6 +218,33 @@ static void a_finished_stream_whose_credit_overflows(struct pen *pen)
     say(pen);
 }
 
+/* Another judge, of an end that accepts streams. */
+static void judge_who_accepts(struct pen *pen)
+{
+    struct legal_config config = {
+        .who = "agent", .is_server = true, .accepts = true, .window = 262144};
+
+    legal_free(&pen->list, pen->legal);
+    pen->legal = legal_new(&pen->list, pen->sim, &config);
+}
+
+/* Of two offers of one id, the first taken back, it refuses one. */
+static void an_id_whose_refused_offer_overflowed(struct pen *pen)
+{
+    judge_who_accepts(pen);
+    frame(pen, WINDOW, SYN, 1, 0);
+    frame(pen, WINDOW, RST, 1, 0);
+    frame(pen, WINDOW, SYN, 1, 0);
+    hear(pen);
+    frame(pen, WINDOW, RST, 1, 0);
+    say(pen);
+    frame(pen, WINDOW, 0, 1, UINT32_MAX);
+    frame(pen, WINDOW, SYN, 1, 0);
+    hear(pen);
+    frame(pen, WINDOW, ACK, 1, 0);
+    say(pen);
+}
+
 /* ---- what is not, one rule each ------------------------------------------ */
 
 static void the_server_masks(struct pen *pen)
@@ -635,7 +662,8 @@ static void what_is_legal_passes(void **state)
         !passes(exactly_the_window, &failure) ||
         !passes(exactly_the_growth, &failure) ||
         !passes(a_reset_that_crosses_the_last_fin, &failure) ||
-        !passes(a_finished_stream_whose_credit_overflows, &failure)) {
+        !passes(a_finished_stream_whose_credit_overflows, &failure) ||
+        !passes(an_id_whose_refused_offer_overflowed, &failure)) {
         fail_msg("%s", failure.message);
     }
 }
