@@ -777,22 +777,25 @@ static int read_options(struct options *options, int argc, char **argv)
 
 /* ---- plans --------------------------------------------------------------- */
 
-static char *read_text(const char *path)
+/* The text of a file, or NULL and it was said why. */
+static const char *read_text(const char *path)
 {
+    static char text[PLAN_FILE_MAX + 2];
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
-    char *text = malloc(PLAN_FILE_MAX + 1);
-    size_t length = 0;
+    size_t length = file == NULL ? 0 : fread(text, 1, sizeof text - 1, file);
+    const char *fault = file == NULL || ferror(file) ? strerror(errno)
+                        : length == 0                ? "is empty"
+                        : length > PLAN_FILE_MAX     ? "is longer than 8 MiB"
+                                                     : NULL;
 
-    if (file == NULL || text == NULL) {
-        fprintf(stderr, "orthrus-sim: %s: %s\n", path, strerror(errno));
-        free(text);
-        return NULL;
-    }
-    length = fread(text, 1, PLAN_FILE_MAX, file);
-    text[length] = '\0';
-    if (file != stdin) {
+    if (file != NULL && file != stdin) {
         fclose(file);
     }
+    if (fault != NULL) {
+        fprintf(stderr, "orthrus-sim: %s: %s\n", path, fault);
+        return NULL;
+    }
+    text[length] = '\0';
     return text;
 }
 
@@ -804,7 +807,7 @@ static bool load_plan(const struct options *options, struct plan *plan)
         plan_draw(plan, options->seed);
         return true;
     }
-    char *text = read_text(options->plan);
+    const char *text = read_text(options->plan);
     if (text == NULL) {
         return false;
     }
@@ -812,7 +815,6 @@ static bool load_plan(const struct options *options, struct plan *plan)
     if (!good) {
         fprintf(stderr, "orthrus-sim: %s: %s\n", options->plan, error);
     }
-    free(text);
     return good;
 }
 
