@@ -28,8 +28,8 @@ static int to_bytes(const char *folder, const char *out)
         snprintf(from, sizeof from, "%s/%s", folder, entry->d_name);
         snprintf(to, sizeof to, "%s/%s", out, entry->d_name);
         FILE *file = file_read(from, bytes, &length) ? fopen(to, "wb") : NULL;
-        bad = file == NULL || fwrite(bytes, 1, length, file) != length ||
-              fclose(file) != 0;
+        bad = file == NULL || fwrite(bytes, 1, length, file) != length;
+        bad = (file != NULL && fclose(file) != 0) || bad;
     }
     if (entries != NULL) {
         closedir(entries);
