@@ -147,7 +147,8 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     int dir;
-    bool unbound; /* what is to run next lacks a value */
+    bool barred;  /* what is to run next lacks a value, or would not wait */
+    bool relaxed; /* commits do not wait for the disc, and should */
     size_t seen_count;
     struct seen seen[SEEN_MAX];
     char error[STORE_ERROR_SIZE];
@@ -186,14 +187,14 @@ static bool done(struct store *store, enum statement which)
 static void bound(struct store *store, int result)
 {
     if (result != SQLITE_OK) {
-        store->unbound = true;
+        store->barred = true;
     }
 }
 
 static int step(struct store *store, enum statement which)
 {
-    if (store->unbound) {
-        store->unbound = false;
+    if (store->barred) {
+        store->barred = false;
         return SQLITE_NOMEM;
     }
     return sqlite3_step(store->statements[which]);
@@ -227,9 +228,20 @@ static void bind_digest(struct store *store, enum statement which, int index,
                                    length, SQLITE_TRANSIENT));
 }
 
+/* A pragma acts when it is prepared: none of these is, ahead of time. */
+static void wait_for_disc(struct store *store)
+{
+    store->relaxed = sqlite3_exec(store->db, "PRAGMA synchronous = FULL", NULL,
+                                  NULL, NULL) != SQLITE_OK;
+}
+
 /* Run a statement that returns no rows (or one that is of no interest). */
 static enum store_result run(struct store *store, enum statement which)
 {
+    if (store->relaxed) {
+        wait_for_disc(store);
+        store->barred = store->barred || store->relaxed;
+    }
     int result = step(store, which);
     enum store_result outcome = STORE_OK;
     if (result != SQLITE_DONE && result != SQLITE_ROW) {
@@ -822,14 +834,13 @@ enum store_result store_flush(struct store *store)
     if (store->seen_count == 0) {
         return STORE_OK;
     }
-    /* not a prepared statement: this pragma acts when it is prepared */
     (void)execute(store, "PRAGMA synchronous = NORMAL");
     enum store_result outcome = run(store, BEGIN);
     for (size_t i = 0; outcome == STORE_OK && i < store->seen_count; ++i) {
         outcome = write_seen(store, &store->seen[i]);
     }
     outcome = finish(store, outcome);
-    (void)execute(store, "PRAGMA synchronous = FULL");
+    wait_for_disc(store);
     /* when the disc is full, keeping them would not make room */
     store->seen_count = 0;
     return outcome;

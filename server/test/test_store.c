@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "server/test/syncs.h"
 #include "server/test/temp.h"
 
 static char error[STORE_ERROR_SIZE];
@@ -701,43 +702,10 @@ static void kill_9_loses_nothing_that_was_acknowledged(void **state)
     }
 }
 
-/* SQLite's own file system with a counter in front of fsync(). */
-static unsigned syncs;
-static sqlite3_vfs counting_vfs;
-static sqlite3_io_methods counting_methods;
-static int (*real_sync)(sqlite3_file *opened_file, int flags);
-static int (*real_open)(sqlite3_vfs *vfs, const char *name,
-                        sqlite3_file *opened_file, int flags, int *out_flags);
-
-static int counted_sync(sqlite3_file *opened_file, int flags)
-{
-    ++syncs;
-    return real_sync(opened_file, flags);
-}
-
-static int counted_open(sqlite3_vfs *vfs, const char *name,
-                        sqlite3_file *opened_file, int flags, int *out_flags)
-{
-    int result = real_open(vfs, name, opened_file, flags, out_flags);
-    if (result == SQLITE_OK) {
-        counting_methods = *opened_file->pMethods;
-        real_sync = counting_methods.xSync;
-        counting_methods.xSync = counted_sync;
-        if ((flags & SQLITE_OPEN_WAL) != 0) {
-            opened_file->pMethods = &counting_methods;
-        }
-    }
-    return result;
-}
-
 static void a_change_waits_for_the_disc_and_a_sighting_does_not(void **state)
 {
     (void)state;
-    counting_vfs = *sqlite3_vfs_find(NULL);
-    real_open = counting_vfs.xOpen;
-    counting_vfs.xOpen = counted_open;
-    counting_vfs.zName = "counting";
-    assert_int_equal(sqlite3_vfs_register(&counting_vfs, 1), SQLITE_OK);
+    syncs_count();
     struct store *store = opened();
     struct store_agent a = added(store, "a", 1); /* the log's first sync */
 
@@ -752,7 +720,7 @@ static void a_change_waits_for_the_disc_and_a_sighting_does_not(void **state)
         assert_int_equal(syncs, 0);
     }
     store_close(store);
-    assert_int_equal(sqlite3_vfs_unregister(&counting_vfs), SQLITE_OK);
+    syncs_uncount();
 }
 
 #define TEST(id, test) REQ_WITH(id, test, temp_make, temp_drop)

@@ -8,6 +8,7 @@
 #include "net/sys.h"
 #include "server/auth.h"
 #include "server/store.h"
+#include "server/test/syncs.h"
 #include "server/test/temp.h"
 
 static struct store *store;
@@ -300,6 +301,37 @@ static void what_the_store_says_it_did_it_did(void **state)
     print_message("# torture {\"tier\": \"store\", \"points\": %u}\n", points);
 }
 
+/* Sightings do not wait for the disc. What is done next does, whatever there
+ * was no memory for meanwhile: even to say that it is to wait again. */
+static void a_change_waits_for_the_disc_after_a_lost_sighting(void **state)
+{
+    bool hit = true;
+
+    (void)state;
+    syncs_count();
+    open_store();
+    for (unsigned skip = 0; hit; skip++) {
+        struct sys_fault fault = {.call = SYS_CALL_library_malloc,
+                                  .error = ENOMEM,
+                                  .skip = skip,
+                                  .times = 1};
+        assert_true(skip < 10000);
+        sys_fault_set(&fault);
+        (void)write_seen();
+        hit = sys_fault_hits() > 0;
+        sys_fault_set(NULL);
+
+        syncs = 0;
+        agent.updated_at++;
+        assert_int_equal(store_agent_update(store, &agent), STORE_OK);
+        if (syncs == 0) {
+            fail_msg("allocation %u: a change does not wait", skip);
+        }
+    }
+    store_close(store);
+    syncs_uncount();
+}
+
 /* A digest that could not be made must not be taken for one: neither of the
  * admin's token, nor of a new key. */
 static void no_memory_opens_nothing(void **state)
@@ -333,5 +365,7 @@ static const struct CMUnitTest tests[] = {
     REQ_WITH("K-01,Q-04", no_memory_opens_nothing, temp_make, temp_drop),
     REQ_WITH("K-01,Q-04", what_the_store_says_it_did_it_did, temp_make,
              temp_drop),
+    REQ_WITH("K-03,Q-04", a_change_waits_for_the_disc_after_a_lost_sighting,
+             temp_make, temp_drop),
 };
 RUN(tests)
