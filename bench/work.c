@@ -84,13 +84,8 @@ struct task {
 /* Half a page apart: the string moves of some processors take sixteen times as
  * long to where the target is at most 15 bytes beyond the source, pages aside.
  * A header of 12 bytes makes it that, if both begin with a page. */
-static struct {
-    _Alignas(4096) uint8_t pipe[PIPE];
-    uint8_t apart[2048];
-    uint8_t text[WRITE];
-} memory;
-
-static uint8_t *const pipe_bytes = memory.pipe, *const text = memory.text;
+static _Alignas(4096) uint8_t arena[PIPE + 2048 + WRITE];
+static uint8_t *const pipe_bytes = arena, *const text = arena + PIPE + 2048;
 static uint8_t head[64];
 
 /* ---- two ends ------------------------------------------------------------ */
