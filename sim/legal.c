@@ -34,7 +34,8 @@ struct stream {
     bool spoke;  /* the preface is out */
     bool fin_out, rst_out, fin_in, rst_in;
     bool overflowed;    /* the peer granted more than there can be */
-    bool in_doubt;      /* a RST went out that was its own or another's */
+    bool in_doubt;      /* a RST went out that was its own or another's, and
+                           send_left may be what two were granted */
     uint32_t again;     /* SYNs that came before the answer to the first */
     uint64_t send_left; /* granted by the peer, and not used */
     uint64_t granted;   /* to the peer, and not used */
@@ -465,12 +466,11 @@ static void hear_stream(struct legal *legal, const struct frame *frame)
         } else if (stream->rst_in || stream->in_doubt) {
             /* a refusal of it may still come, or it may still live */
             uint32_t again = stream->again + (stream->acked ? 0 : 1);
-            uint64_t left =
-                stream->rst_in || stream->overflowed ? 0 : stream->send_left;
+            uint64_t left = stream->rst_in ? 0 : stream->send_left;
             stream = add(legal, frame->id, false);
             stream->again = again;
-            stream->send_left =
-                left > stream->send_left ? left : stream->send_left;
+            stream->in_doubt = left > 0;
+            stream->send_left += left;
         } else {
             stream->again++;
         }
@@ -483,7 +483,8 @@ static void hear_stream(struct legal *legal, const struct frame *frame)
     }
     if (frame->type == WINDOW_UPDATE) {
         stream->send_left += frame->length;
-        if (stream->send_left > UINT32_MAX && (frame->flags & RST) == 0) {
+        if (stream->send_left > UINT32_MAX && !stream->in_doubt &&
+            (frame->flags & RST) == 0) {
             stream->overflowed = true;
         }
         hear_end(legal, stream, frame->flags);

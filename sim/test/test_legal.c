@@ -228,8 +228,9 @@ static void judge_who_accepts(struct pen *pen)
     pen->legal = legal_new(&pen->list, pen->sim, &config);
 }
 
-/* Of two offers of one id, the first taken back, it refuses one. */
-static void an_id_whose_refused_offer_overflowed(struct pen *pen)
+/* Of two offers of one id, the first taken back, it refuses one; then comes a
+ * third. */
+static void offer_again(struct pen *pen, uint32_t second, uint32_t third)
 {
     judge_who_accepts(pen);
     frame(pen, WINDOW, SYN, 1, 0);
@@ -238,11 +239,21 @@ static void an_id_whose_refused_offer_overflowed(struct pen *pen)
     hear(pen);
     frame(pen, WINDOW, RST, 1, 0);
     say(pen);
-    frame(pen, WINDOW, 0, 1, UINT32_MAX);
-    frame(pen, WINDOW, SYN, 1, 0);
+    frame(pen, WINDOW, 0, 1, second);
+    frame(pen, WINDOW, SYN, 1, third);
     hear(pen);
     frame(pen, WINDOW, ACK, 1, 0);
     say(pen);
+}
+
+static void an_id_whose_refused_offer_overflowed(struct pen *pen)
+{
+    offer_again(pen, UINT32_MAX, 0);
+}
+
+static void an_id_of_which_two_offers_overflow(struct pen *pen)
+{
+    offer_again(pen, UINT32_MAX - 262144, 13);
 }
 
 /* ---- what is not, one rule each ------------------------------------------ */
@@ -663,7 +674,8 @@ static void what_is_legal_passes(void **state)
         !passes(exactly_the_growth, &failure) ||
         !passes(a_reset_that_crosses_the_last_fin, &failure) ||
         !passes(a_finished_stream_whose_credit_overflows, &failure) ||
-        !passes(an_id_whose_refused_offer_overflowed, &failure)) {
+        !passes(an_id_whose_refused_offer_overflowed, &failure) ||
+        !passes(an_id_of_which_two_offers_overflow, &failure)) {
         fail_msg("%s", failure.message);
     }
 }
