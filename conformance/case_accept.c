@@ -107,7 +107,7 @@ static void credit_in_ack(struct session *session)
     uint64_t credit = stream->credit;
     spec_note(session, "window of the peer: %llu bytes",
               (unsigned long long)credit);
-    while (stream->sent < credit && !session->closed) {
+    while (stream->sent < credit && session_can_write(session)) {
         uint64_t count = credit - stream->sent;
         traffic_frame(session, 0, id,
                       count < 1048576 ? (uint32_t)count : 1048576);

@@ -277,7 +277,8 @@ static void reader_gone(struct session *session)
     unsigned limit = (session->slow ? 14 : 1) * session->timeout_ms;
     uint64_t begun = session_now_ms();
     while (stream->sent + KIB <= stream->credit &&
-           !closed_reader_answers(session, &reader) && !session->closed) {
+           !closed_reader_answers(session, &reader) &&
+           session_can_write(session)) {
         session_pour(session, id, KIB, KIB);
     }
     session_wait(session, limit, closed_reader_answers, &reader);

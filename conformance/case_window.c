@@ -64,7 +64,7 @@ static void one_byte_too_many(struct session *session)
     uint32_t id = session_id(session, 1);
     traffic_open(session, id);
     struct stream *stream = session_stream(session, id);
-    while (stream->sent < stream->credit && !session->closed) {
+    while (stream->sent < stream->credit && session_can_write(session)) {
         uint64_t count = stream->credit - stream->sent;
         traffic_frame(session, 0, id, count < 16384 ? (uint32_t)count : 16384);
         if (stream->sent == stream->credit) {
@@ -146,7 +146,7 @@ static void update_threshold(struct session *session)
     session_settle(session);
     bool at_half = !early && stream->credit > window;
     while (stream->credit == window && stream->sent < window &&
-           !session->closed) {
+           session_can_write(session)) {
         uint64_t left = window - stream->sent;
         session_pour(session, id, left < 16384 ? left : 16384, 16384);
         session_settle(session);
@@ -272,7 +272,7 @@ static uint64_t grown_window(struct session *session, unsigned rtt_ms)
     struct stream *stream = session_stream(session, id);
     uint64_t most = 0;
     uint64_t sent = 0;
-    while (sent < 14u * MIB && !session->closed) {
+    while (sent < 14u * MIB && session_can_write(session)) {
         if (session_wait_credit(session, id, stream->sent + 1) ==
             SESSION_TIMEOUT) {
             session_judge_choice(session);

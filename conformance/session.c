@@ -158,14 +158,18 @@ static bool is_written(const struct session *session)
            !channel_unsent(session->channel);
 }
 
+bool session_can_write(const struct session *session)
+{
+    return !session->closed && !session->books->unwritable;
+}
+
 /* All of it, reading meanwhile. */
 static void write_all(struct session *session, const uint8_t *bytes,
                       size_t length)
 {
     struct session_books *books = session->books;
     books->moved_at_ms = session_now_ms();
-    while (!session->closed && !books->unwritable &&
-           (length || !is_written(session))) {
+    while (session_can_write(session) && (length || !is_written(session))) {
         bool ours = length || books->shaped.length;
         if (ours && write_some(session, &bytes, &length)) {
             continue;
@@ -185,7 +189,7 @@ void session_flush_replies(struct session *session)
 {
     struct session_books *books = session->books;
     if (books->replies.length == 0 || books->corked || books->out.have ||
-        books->out.body_left || books->unwritable || session->closed ||
+        books->out.body_left || !session_can_write(session) ||
         !is_written(session)) {
         return;
     }
@@ -277,7 +281,7 @@ void session_pour(struct session *session, uint32_t id, uint64_t length,
                   uint32_t frame_max)
 {
     static uint8_t bytes[262144];
-    while (length && !session->closed && !session->books->unwritable) {
+    while (length && session_can_write(session)) {
         struct stream *stream = session_stream(session, id);
         if (stream->credit <= stream->sent) {
             enum session_wait got =

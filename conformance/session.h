@@ -199,6 +199,9 @@ void session_expect_dead(struct session *session);
 /* DEAD is followed by nothing; a HUNG peer ends the case, otherwise the answer
  * is returned, for a choice. */
 enum session_life session_judge_choice(struct session *session);
+/* What is sent now may arrive. False before the end was read, too, if it was
+ * met by writing: a loop that sends goes on only while it can. */
+bool session_can_write(const struct session *session);
 /* "closed", "closed after GoAway(1)", "reset": how the connection ended. */
 const char *session_ending(const struct session *session);
 

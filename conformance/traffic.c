@@ -41,11 +41,11 @@ struct stall {
 
 static bool moves(struct session *session, void *context)
 {
-    (void)session;
     const struct stall *stall = context;
     const struct stream *stream = stall->stream;
     return stream->received >= stall->expected || stream->resets ||
-           (stream->sent < stall->total && stream->credit > stream->sent);
+           (stream->sent < stall->total && stream->credit > stream->sent &&
+            session_can_write(session));
 }
 
 void traffic_stall(struct session *session, uint32_t id, uint64_t total,

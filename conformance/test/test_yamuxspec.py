@@ -243,6 +243,24 @@ def a_peer_that_half_closes_has_a_verdict_a_case():
 
 
 @test
+def a_peer_that_is_gone_with_credit_left_is_seen():
+    def vanish(conn):
+        for _, kind, flags, stream, _, _ in frames(conn):
+            if kind < 2 and flags & 1:
+                conn.sendall(header(1, 2, stream, 1 << 28))
+                break
+        threading.Event().wait(0.2)  # nothing is read: the tester writes when the end comes
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer = Peer(vanish)
+    peer.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    cases, done = verdicts("--connect", peer.url, "--mode", "echo,hold,sink,noaccept,source,opener,app",
+                           "--case", "[OUWC]-*")
+    assert done.returncode == 1 and len(cases) > 60, done.stdout
+    endless = [case["id"] for case in cases.values() if "no verdict" in case.get("reason", "")]
+    assert not endless, endless
+
+
+@test
 def a_flood_of_pings_ends_in_time():
     def flood(conn):
         while True:
