@@ -274,9 +274,12 @@ static void judge_end(struct legal *legal, const struct frame *frame,
             sim_met(legal->sim, MET_RST_AFTER_FIN);
         }
         legal->answers += stream->ours || stream->acked ? 0 : 1;
-        stream->rst_out = stream->again == 0;
-        stream->in_doubt = stream->again > 0;
-        stream->again -= stream->again > 0 ? 1 : 0;
+        if (stream->again > 0) {
+            stream->again--;
+            stream->in_doubt = true;
+        } else {
+            stream->rst_out = true;
+        }
         return;
     }
     MUST(!stream->fin_out, "a second FIN (I11)");
