@@ -228,7 +228,7 @@ static void bind_digest(struct store *store, enum statement which, int index,
                                    length, SQLITE_TRANSIENT));
 }
 
-/* A pragma acts when it is prepared: none of these is, ahead of time. */
+/* Not one of the statements: a pragma acts when it is prepared. */
 static void wait_for_disc(struct store *store)
 {
     store->relaxed = sqlite3_exec(store->db, "PRAGMA synchronous = FULL", NULL,

@@ -1,5 +1,4 @@
-/* syncs.h: counts how often SQLite waits for the disc with its log of writes.
- */
+/* syncs.h: counts how often SQLite waits for the disc with its log. */
 #ifndef SERVER_TEST_SYNCS_H
 #define SERVER_TEST_SYNCS_H
 

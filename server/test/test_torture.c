@@ -256,21 +256,32 @@ static void renew_store(void)
     open_store();
 }
 
+/* Acts while allocations fail. True: one was hit; *result is what it said. */
+static bool act_failing(enum store_result (*act)(void), enum sys_call call,
+                        unsigned skip, unsigned times,
+                        enum store_result *result)
+{
+    struct sys_fault fault = {
+        .call = call, .error = ENOMEM, .skip = skip, .times = times};
+    bool hit;
+
+    assert_true(skip < 10000);
+    sys_fault_set(&fault);
+    *result = act();
+    hit = sys_fault_hits() > 0;
+    sys_fault_set(NULL);
+    return hit;
+}
+
 static void fail_operation(const struct operation *operation,
                            enum sys_call call, unsigned times)
 {
     bool hit = true;
 
     for (unsigned skip = 0; hit; skip++) {
-        struct sys_fault fault = {
-            .call = call, .error = ENOMEM, .skip = skip, .times = times};
         enum store_result result;
 
-        assert_true(skip < 10000);
-        sys_fault_set(&fault);
-        result = operation->act();
-        hit = sys_fault_hits() > 0;
-        sys_fault_set(NULL);
+        hit = act_failing(operation->act, call, skip, times, &result);
         points += hit;
         if (result == STORE_NOT_FOUND || (!hit && result != STORE_OK)) {
             fail_msg("%s, allocation %u: %d", operation->name, skip, result);
@@ -311,16 +322,10 @@ static void a_change_waits_for_the_disc_after_a_lost_sighting(void **state)
     syncs_count();
     open_store();
     for (unsigned skip = 0; hit; skip++) {
-        struct sys_fault fault = {.call = SYS_CALL_library_malloc,
-                                  .error = ENOMEM,
-                                  .skip = skip,
-                                  .times = 1};
-        assert_true(skip < 10000);
-        sys_fault_set(&fault);
-        (void)write_seen();
-        hit = sys_fault_hits() > 0;
-        sys_fault_set(NULL);
+        enum store_result result;
 
+        hit =
+            act_failing(write_seen, SYS_CALL_library_malloc, skip, 1, &result);
         syncs = 0;
         agent.updated_at++;
         assert_int_equal(store_agent_update(store, &agent), STORE_OK);
